@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* File descriptors: -1 is "none"; all that are made here are CLOEXEC. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { FD_PASS_MAX = 16 };
+
+/* Closes it, if it is one; returns -1, for `fd = fd_close(fd)`. errno stays. */
+int fd_close(int fd);
+
+/* Switches O_NONBLOCK and FD_CLOEXEC. Return 0 or -errno. */
+int fd_nonblock(int fd, bool on);
+int fd_cloexec(int fd, bool on);
+
+/* Moves a descriptor to a number of at least `floor` (the old one is closed). Returns it or -errno. */
+int fd_move_above(int fd, int floor);
+
+/* Writes all of it, waiting where it must. Returns 0 or -errno. */
+int fd_write_all(int fd, const void *bytes, size_t n);
+
+/* Reads until n bytes are there or the other side has ended. Returns how many, or -errno. */
+ssize_t fd_read_all(int fd, void *to, size_t n);
+
+/* One sendmsg() with n_fds descriptors (0 to FD_PASS_MAX) for the first byte; no SIGPIPE. Returns
+ * the bytes sent or -errno. */
+ssize_t fd_send(int socket, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+
+/* One recvmsg(). *n_fds is the room in fds (up to FD_PASS_MAX) and becomes how many came, CLOEXEC.
+ * Returns the bytes, 0 at the end, or -errno; -EXFULL if there were more descriptors than room (all
+ * of them are closed). */
+ssize_t fd_receive(int socket, void *to, size_t n, int *fds, size_t *n_fds, int flags);
+
+/* An anonymous file with these bytes, at its start. Returns a descriptor or -errno. */
+int fd_from_bytes(const char *name, const void *bytes, size_t n);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "varlink/json.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/base64.h"
+#include "base/utf8.h"
+
+static void comma(Buffer *b)
+{
+        char before;
+
+        if (b->failed || b->end == b->start)
+                return;
+        before = b->data[b->end - 1];
+        if (before != '{' && before != '[' && before != ':' && before != '\0')
+                buffer_append_char(b, ',');
+}
+
+void json_key(Buffer *b, const char *name)
+{
+        size_t n = strlen(name);
+        char *to;
+
+        comma(b);
+        to = buffer_reserve(b, n + 3);
+        if (!to)
+                return;
+        to[0] = '"';
+        memcpy(to + 1, name, n);
+        to[n + 1] = '"';
+        to[n + 2] = ':';
+        b->end += n + 3;
+}
+
+void json_open(Buffer *b, char bracket)
+{
+        comma(b);
+        buffer_append_char(b, bracket);
+}
+
+void json_close(Buffer *b, char bracket)
+{
+        buffer_append_char(b, bracket);
+}
+
+static void escape(Buffer *b, unsigned char c)
+{
+        static const char from[] = "\"\\\b\f\n\r\t", into[] = "\"\\bfnrt";
+        const char *found = strchr(from, c);
+
+        if (found)
+                buffer_printf(b, "\\%c", into[found - from]);
+        else
+                buffer_printf(b, "\\u%04x", c);
+}
+
+void json_string(Buffer *b, Slice s)
+{
+        size_t from = 0;
+
+        comma(b);
+        buffer_append_char(b, '"');
+        for (size_t i = 0; i < s.len; i++) {
+                unsigned char c = (unsigned char)s.data[i];
+
+                if (c >= 0x20 && c != '"' && c != '\\')
+                        continue;
+                buffer_append(b, s.data + from, i - from);
+                escape(b, c);
+                from = i + 1;
+        }
+        buffer_append(b, s.data + from, s.len - from);
+        buffer_append_char(b, '"');
+}
+
+void json_escaped(Buffer *b, Slice s)
+{
+        comma(b);
+        buffer_append_char(b, '"');
+        buffer_append_slice(b, s);
+        buffer_append_char(b, '"');
+}
+
+void json_int(Buffer *b, int64_t v)
+{
+        char text[24], *p = text + sizeof(text);
+        uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
+
+        comma(b);
+        do
+                *--p = (char)('0' + left % 10);
+        while (left /= 10);
+        if (v < 0)
+                *--p = '-';
+        buffer_append(b, p, (size_t)(text + sizeof(text) - p));
+}
+
+void json_bool(Buffer *b, bool v)
+{
+        comma(b);
+        if (v)
+                buffer_append_literal(b, "true");
+        else
+                buffer_append_literal(b, "false");
+}
+
+void json_float(Buffer *b, double v)
+{
+        char text[40];
+        int n;
+
+        comma(b);
+        if (!isfinite(v))
+                v = 0;
+        n = snprintf(text, sizeof(text), "%.15g", v);
+        if (strtod(text, NULL) != v)
+                n = snprintf(text, sizeof(text), "%.17g", v);
+        if (!strpbrk(text, ".e"))
+                n += snprintf(text + n, sizeof(text) - (size_t)n, ".0");
+        buffer_append(b, text, (size_t)n);
+}
+
+void json_uuid(Buffer *b, const Uuid *v)
+{
+        char *to;
+
+        comma(b);
+        to = buffer_reserve(b, UUID_TEXT + 2);
+        if (!to)
+                return;
+        to[0] = '"';
+        uuid_write(v, to + 1);
+        to[UUID_TEXT + 1] = '"';
+        b->end += UUID_TEXT + 2;
+}
+
+void json_raw(Buffer *b, Slice text)
+{
+        comma(b);
+        buffer_append_slice(b, text);
+}
+
+bool json_is_text(Slice bytes)
+{
+        return !memchr(bytes.data ? bytes.data : "", '\0', bytes.len) && utf8_valid(bytes);
+}
+
+void json_bytes_member(Buffer *b, const char *name, Slice bytes)
+{
+        char key[64];
+
+        if (json_is_text(bytes)) {
+                json_string_member(b, name, bytes);
+                return;
+        }
+        (void)snprintf(key, sizeof(key), "%s_base64", name);
+        json_key(b, key);
+        buffer_append_char(b, '"');
+        base64_append(b, bytes);
+        buffer_append_char(b, '"');
+}
