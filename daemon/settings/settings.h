@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The configuration, read and checked: brood.conf, brood.conf.d/ and pools/ of one directory.
+ *
+ * The structs are made from config/settings.def. A value that is "not set" in the table is NULL, or
+ * SETTING_UNSET for numbers. Everything belongs to the Settings. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+#define SETTING_UNSET UINT64_MAX
+
+typedef enum LogLevel { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
+                        LOG_LEVEL_DEBUG } LogLevel; /* as in syslog(3) */
+typedef enum Durability { DURABILITY_FSYNC, DURABILITY_MEMORY } Durability;
+typedef enum StartMethod { START_FORKSERVER, START_SPAWN } StartMethod;
+typedef enum Concurrency { CONCURRENCY_PROCESS, CONCURRENCY_THREAD, CONCURRENCY_ASYNC,
+                           CONCURRENCY_SUBINTERPRETER } Concurrency;
+typedef enum Scaling { SCALING_STATIC, SCALING_DYNAMIC, SCALING_ONDEMAND } Scaling;
+
+/* How each type of the table is kept. */
+#define SETTING_C_SPAN usec_t
+#define SETTING_C_SIZE uint64_t
+#define SETTING_C_COUNT uint64_t
+#define SETTING_C_NUMBER int64_t
+#define SETTING_C_SWITCH bool
+#define SETTING_C_PERCENT unsigned
+#define SETTING_C_MODE unsigned
+#define SETTING_C_TEXT char *
+#define SETTING_C_WORDS char **
+#define SETTING_C_COMMAND char **
+#define SETTING_C_ENVIRONMENT char **
+#define SETTING_C_LogLevel LogLevel
+#define SETTING_C_Durability Durability
+#define SETTING_C_StartMethod StartMethod
+#define SETTING_C_Concurrency Concurrency
+#define SETTING_C_Scaling Scaling
+
+/* One key of a pool's [Settings]. */
+typedef struct FreeSetting {
+        char *key, *value;
+} FreeSetting;
+
+typedef struct PoolSettings {
+        char *name;           /* of the file, without .pool */
+        char *file;           /* its path */
+        int handlers_line;    /* where Handlers= stands, for messages; 0: it does not */
+        int source_line;      /* where Module=, Command= or Builtin= stands */
+        FreeSetting *free;    /* [Settings], in the order of the file */
+        unsigned n_free;
+#define POOL_SETTING(section, key, type, member, ...) SETTING_C_##type member;
+#include "settings.def"
+} PoolSettings;
+
+typedef struct Settings {
+#define DAEMON_SETTING(section, key, type, member, ...) SETTING_C_##type member;
+#include "settings.def"
+        PoolSettings *pools; /* sorted by name */
+        unsigned n_pools;
+        char *directory;
+} Settings;
+
+/* Where a config is wrong. */
+typedef struct SettingsError {
+        char file[512];
+        int line; /* 0: the file as a whole */
+        char message[512];
+} SettingsError;
+
+/* Reads the directory. A missing or empty brood.conf means defaults; a missing directory is an
+ * error unless `optional`. Checked here: sections, keys, spellings, ranges, that each pool has
+ * exactly one of Module=, Command= and Builtin=, that what it names exists (a module in
+ * BROOD_MODULE_PATH or the installed directory, a command as an executable), that what is not yet
+ * there (Scaling= other than static, Concurrency= other than process, Slots= other than 1) is
+ * refused, and that no two pools name one handler. What a module offers is checked later, by loading
+ * it. `module` becomes the path that was found, `command[0]` too; `start_method` of a Command= is
+ * START_SPAWN; `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and its
+ * poison_deaths to 0.
+ *
+ * Returns 0, -ENOMEM, or -EINVAL with *error filled. */
+int settings_read(Settings **ret, const char *directory, bool optional, SettingsError *error);
+void settings_free(Settings *s);
+
+/* Is everything that a worker is made from the same in both? (Then a reload keeps the workers.) */
+bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b);
+
+/* The names of the values of the enums, as the config and the interface spell them. */
+const char *start_method_name(StartMethod m);
+const char *concurrency_name(Concurrency c);
