@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/macros.h"
 #include "base/slice.h"
 
@@ -24,6 +25,7 @@ typedef struct Buffer {
 #define BUFFER_INIT { NULL, 0, 0, 0, false }
 
 void buffer_fini(Buffer *b);
+DEFINE_FINI(Buffer, buffer_fini);
 
 static inline size_t buffer_len(const Buffer *b)
 {

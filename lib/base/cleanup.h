@@ -44,3 +44,11 @@ static inline void fd_close_cleanup(int *fd)
         if (*fd >= 0)
                 close(*fd);
 }
+
+/* The same for a thing that is embedded: AUTO(buffer_fini) Buffer b = BUFFER_INIT; */
+#define DEFINE_FINI(type, func)                                                                    \
+        static inline void func##_cleanup(type *p)                                                 \
+        {                                                                                          \
+                func(p);                                                                           \
+        }                                                                                          \
+        struct func##_cleanup_needs_a_semicolon

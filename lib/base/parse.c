@@ -199,6 +199,14 @@ int parse_size(const char *text, uint64_t *ret)
         return 0;
 }
 
+/* Is it a day of the calendar? strptime() takes the 31st of any month. */
+static bool day_exists(const struct tm *tm)
+{
+        struct tm copy = *tm;
+
+        return timegm(&copy) != -1 && copy.tm_mday == tm->tm_mday;
+}
+
 /* The remainder after a date: a zone, or nothing. */
 static int finish_time(const char *rest, struct tm *tm, usec_t *ret)
 {
@@ -207,7 +215,7 @@ static int finish_time(const char *rest, struct tm *tm, usec_t *ret)
 
         skip_blanks(&rest);
         utc = strcmp(rest, "UTC") == 0 || strcmp(rest, "Z") == 0;
-        if (*rest && !utc)
+        if ((*rest && !utc) || !day_exists(tm))
                 return -EINVAL;
         tm->tm_isdst = -1;
         t = utc ? timegm(tm) : mktime(tm);

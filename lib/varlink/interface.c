@@ -452,7 +452,8 @@ int varlink_interface_new(VarlinkInterface **ret, Slice text, char *error, size_
         copy = interface ? arena_alloc(&arena, text.len + 1) : NULL;
         if (!copy)
                 return -ENOMEM;
-        memcpy(copy, text.data, text.len);
+        if (text.len)
+                memcpy(copy, text.data, text.len);
         interface->text = (Slice){ copy, text.len };
         p.at = copy;
         p.end = copy + text.len;

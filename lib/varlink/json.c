@@ -19,7 +19,7 @@ static void comma(Buffer *b)
                 buffer_append_char(b, ',');
 }
 
-void json_key(Buffer *b, const char *name)
+void emit_key(Buffer *b, const char *name)
 {
         size_t n = strlen(name);
         char *to;
@@ -35,13 +35,13 @@ void json_key(Buffer *b, const char *name)
         b->end += n + 3;
 }
 
-void json_open(Buffer *b, char bracket)
+void emit_open(Buffer *b, char bracket)
 {
         comma(b);
         buffer_append_char(b, bracket);
 }
 
-void json_close(Buffer *b, char bracket)
+void emit_close(Buffer *b, char bracket)
 {
         buffer_append_char(b, bracket);
 }
@@ -57,7 +57,7 @@ static void escape(Buffer *b, unsigned char c)
                 buffer_printf(b, "\\u%04x", c);
 }
 
-void json_string(Buffer *b, Slice s)
+void emit_string(Buffer *b, Slice s)
 {
         size_t from = 0;
 
@@ -76,7 +76,7 @@ void json_string(Buffer *b, Slice s)
         buffer_append_char(b, '"');
 }
 
-void json_escaped(Buffer *b, Slice s)
+void emit_escaped(Buffer *b, Slice s)
 {
         comma(b);
         buffer_append_char(b, '"');
@@ -84,7 +84,7 @@ void json_escaped(Buffer *b, Slice s)
         buffer_append_char(b, '"');
 }
 
-void json_int(Buffer *b, int64_t v)
+void emit_int(Buffer *b, int64_t v)
 {
         char text[24], *p = text + sizeof(text);
         uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
@@ -98,7 +98,7 @@ void json_int(Buffer *b, int64_t v)
         buffer_append(b, p, (size_t)(text + sizeof(text) - p));
 }
 
-void json_bool(Buffer *b, bool v)
+void emit_bool(Buffer *b, bool v)
 {
         comma(b);
         if (v)
@@ -107,7 +107,7 @@ void json_bool(Buffer *b, bool v)
                 buffer_append_literal(b, "false");
 }
 
-void json_float(Buffer *b, double v)
+void emit_float(Buffer *b, double v)
 {
         char text[40];
         int n;
@@ -123,7 +123,7 @@ void json_float(Buffer *b, double v)
         buffer_append(b, text, (size_t)n);
 }
 
-void json_uuid(Buffer *b, const Uuid *v)
+void emit_uuid(Buffer *b, const Uuid *v)
 {
         char *to;
 
@@ -137,7 +137,7 @@ void json_uuid(Buffer *b, const Uuid *v)
         b->end += UUID_TEXT + 2;
 }
 
-void json_raw(Buffer *b, Slice text)
+void emit_raw(Buffer *b, Slice text)
 {
         comma(b);
         buffer_append_slice(b, text);
@@ -148,16 +148,16 @@ bool json_is_text(Slice bytes)
         return !memchr(bytes.data ? bytes.data : "", '\0', bytes.len) && utf8_valid(bytes);
 }
 
-void json_bytes_member(Buffer *b, const char *name, Slice bytes)
+void emit_bytes_member(Buffer *b, const char *name, Slice bytes)
 {
         char key[64];
 
         if (json_is_text(bytes)) {
-                json_string_member(b, name, bytes);
+                emit_string_member(b, name, bytes);
                 return;
         }
         (void)snprintf(key, sizeof(key), "%s_base64", name);
-        json_key(b, key);
+        emit_key(b, key);
         buffer_append_char(b, '"');
         base64_append(b, bytes);
         buffer_append_char(b, '"');

@@ -12,6 +12,7 @@ typedef struct Envelope {
         uint32_t root;       /* the node of the parameters */
         Slice raw;           /* the parameters as text; empty: not there */
         bool typed;          /* root was read with a type */
+        bool wrong;          /* and did not fit, before anything else was wrong */
 } Envelope;
 
 static int envelope_begin(Envelope *e, VarlinkScan *scan, Slice text)
@@ -64,12 +65,32 @@ static int envelope_more(Envelope *e, bool *more)
 static int envelope_parameters(Envelope *e, const VarlinkType *type)
 {
         const char *from = e->cursor.at;
+        bool faulty = e->cursor.faulty;
         VarlinkRef ref = { type, true };
         int r;
 
         e->typed = type != NULL;
         r = varlink_cursor_value(&e->cursor, type ? &ref : NULL, e->root);
         e->raw = (Slice){ from, (size_t)(e->cursor.at - from) };
+        e->wrong = !faulty && e->cursor.faulty;
+        return r;
+}
+
+/* What was read as a method's output turns out to be an error's parameters. */
+static int envelope_reread(Envelope *e, const VarlinkType *type)
+{
+        VarlinkCursor *c = &e->cursor;
+        const char *after = c->at;
+        int r;
+
+        if (e->wrong) {
+                c->faulty = false;
+                c->scan->fault[0] = '\0';
+        }
+        c->scan->nodes[e->root] = (VarlinkNode){ 0 };
+        c->at = e->raw.data;
+        r = envelope_parameters(e, type);
+        c->at = after;
         return r;
 }
 
@@ -107,7 +128,7 @@ static int envelope_retype(Envelope *e, const VarlinkType *type)
 /* Reads a value that has to be a bool or null. */
 static int read_flag(Envelope *e, const char *name, bool *ret)
 {
-        VarlinkNode *node;
+        const char *at = e->cursor.at;
         uint32_t index;
         int r = varlink_cursor_node(&e->cursor, 1, &index);
 
@@ -116,10 +137,9 @@ static int read_flag(Envelope *e, const char *name, bool *ret)
         r = varlink_cursor_value(&e->cursor, NULL, index);
         if (r)
                 return r;
-        node = &e->cursor.scan->nodes[index];
-        switch (e->cursor.scan->text.data[node->offset - node->escaped]) {
+        switch (*at) {
         case 't':
-                *ret = node->length == 4;
+                *ret = true;
                 break;
         case 'f':
         case 'n':
@@ -277,6 +297,8 @@ int varlink_message_scan(VarlinkScan *scan, Slice text, const VarlinkInterface *
                         return r;
         }
         ret->parameters = e.root;
+        if (e.cursor.faulty && !scan->fault[0])
+                set_fault(scan, SLICE("parameters"));
         return e.cursor.faulty ? VARLINK_E_PARAMETER : 0;
 }
 
@@ -320,11 +342,8 @@ static int read_reply_member(Envelope *e, const VarlinkInterface *interface,
         }
         r = read_name(e, "error", &reply->error);
         reply->member = r ? NULL : find_error(interface, reply->error);
-        if (r == 0 && *seen & 1) { /* what was read as the output was an error's parameters */
-                e->typed = false;
-                e->cursor.faulty = false;
-                e->cursor.scan->fault[0] = '\0';
-        }
+        if (r == 0 && *seen & 1)
+                r = envelope_reread(e, reply->member ? reply->member->in : NULL);
         return r;
 }
 

@@ -43,7 +43,7 @@ typedef struct VarlinkReply {
 int varlink_reply_scan(VarlinkScan *scan, Slice text, const VarlinkInterface *interface,
                        const VarlinkMember *method, VarlinkReply *ret);
 
-/* Writing: begin, members of the parameters with json_…_member(), end. */
+/* Writing: begin, members of the parameters with emit_…_member(), end. */
 typedef enum VarlinkFlags {
         VARLINK_MORE = 1,
         VARLINK_ONEWAY = 2,

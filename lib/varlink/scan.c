@@ -80,12 +80,13 @@ void varlink_cursor_fault(VarlinkCursor *c, Slice name)
 {
         char *to = c->scan->fault;
         size_t room = sizeof(c->scan->fault) - 1;
+        int known = MIN(c->path_depth, (int)ELEMENTS(c->path)); /* types may contain themselves */
 
         if (c->faulty)
                 return;
         c->faulty = true;
-        for (int i = 0; i <= c->path_depth; i++) {
-                Slice part = i < c->path_depth ? c->path[i].name : name;
+        for (int i = 0; i <= known; i++) {
+                Slice part = i < known ? c->path[i].name : name;
                 size_t n;
 
                 if (!part.len)
@@ -457,14 +458,28 @@ static int follows(VarlinkCursor *c, char close)
         return take(c, close) ? 0 : -1;
 }
 
+/* Before the first element: true if there is none (moved behind the end). */
+static bool is_empty(VarlinkCursor *c, char close)
+{
+        varlink_cursor_space(c);
+        return take(c, close);
+}
+
+/* What is in the innermost container that is allowed would be one level too deep. */
+static inline bool innermost(const VarlinkCursor *c)
+{
+        return __builtin_expect(c->depth >= VARLINK_MAX_DEPTH, 0);
+}
+
 static int scan_any_members(VarlinkCursor *c, uint32_t first_key)
 {
         VarlinkNode key, value;
         int r, more;
 
-        varlink_cursor_space(c);
-        if (take(c, '}'))
+        if (is_empty(c, '}'))
                 return 0;
+        if (innermost(c))
+                return VARLINK_E_DEPTH;
         do {
                 memset(&key, 0, sizeof(key));
                 r = varlink_cursor_key(c, &key);
@@ -490,9 +505,10 @@ static int scan_any_elements(VarlinkCursor *c)
         VarlinkNode value;
         int r, more;
 
-        varlink_cursor_space(c);
-        if (take(c, ']'))
+        if (is_empty(c, ']'))
                 return 0;
+        if (innermost(c))
+                return VARLINK_E_DEPTH;
         do {
                 varlink_cursor_space(c);
                 r = scan_any(c, &value);
@@ -597,9 +613,10 @@ static int scan_struct(VarlinkCursor *c, const VarlinkType *type, uint32_t node)
         if (r)
                 return r;
         c->scan->nodes[node].child = child;
-        varlink_cursor_space(c);
-        if (take(c, '}'))
+        if (is_empty(c, '}'))
                 more = 0;
+        else if (innermost(c))
+                return VARLINK_E_DEPTH;
         while (more) {
                 r = scan_member(c, type, child, &seen, &guess);
                 if (r)
@@ -619,9 +636,10 @@ static int scan_array(VarlinkCursor *c, const VarlinkRef *element, uint32_t node
         uint32_t last = 0, here;
         int r, more;
 
-        varlink_cursor_space(c);
-        if (take(c, ']'))
+        if (is_empty(c, ']'))
                 return 0;
+        if (innermost(c))
+                return VARLINK_E_DEPTH;
         do {
                 r = varlink_cursor_node(c, 1, &here);
                 if (r)
@@ -648,9 +666,10 @@ static int scan_map(VarlinkCursor *c, const VarlinkRef *element)
         VarlinkNode key;
         int r, more;
 
-        varlink_cursor_space(c);
-        if (take(c, '}'))
+        if (is_empty(c, '}'))
                 return 0;
+        if (innermost(c))
+                return VARLINK_E_DEPTH;
         do {
                 memset(&key, 0, sizeof(key));
                 r = varlink_cursor_key(c, &key);

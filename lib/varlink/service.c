@@ -207,11 +207,13 @@ void varlink_reply_end(VarlinkCall *call, bool continues)
                 server->held_bytes += buffer_len(b);
         else if (call->oneway)
                 buffer_clear(b, KEEP_HELD);
-        if (continues)
-                return;
-        call->answered = true;
-        list_remove(&call->link);
-        advance(server);
+        if (!continues) {
+                call->answered = true;
+                list_remove(&call->link);
+                advance(server);
+        }
+        if (server->service->output)
+                server->service->output(server);
 }
 
 void varlink_reply_empty(VarlinkCall *call)
@@ -222,7 +224,7 @@ void varlink_reply_empty(VarlinkCall *call)
 
 void varlink_invalid_parameter(VarlinkCall *call, const char *parameter)
 {
-        json_string_member(varlink_error_begin(call, "org.varlink.service.InvalidParameter"), "parameter",
+        emit_string_member(varlink_error_begin(call, "org.varlink.service.InvalidParameter"), "parameter",
                            slice_of(parameter));
         varlink_reply_end(call, false);
 }
@@ -232,15 +234,15 @@ static void get_info(VarlinkCall *call)
         VarlinkService *s = call->server->service;
         Buffer *b = varlink_reply_begin(call);
 
-        json_string_member(b, "vendor", slice_of(s->vendor));
-        json_string_member(b, "product", slice_of(s->product));
-        json_string_member(b, "version", slice_of(s->version));
-        json_string_member(b, "url", slice_of(s->url));
-        json_key(b, "interfaces");
-        json_open(b, '[');
+        emit_string_member(b, "vendor", slice_of(s->vendor));
+        emit_string_member(b, "product", slice_of(s->product));
+        emit_string_member(b, "version", slice_of(s->version));
+        emit_string_member(b, "url", slice_of(s->url));
+        emit_key(b, "interfaces");
+        emit_open(b, '[');
         for (unsigned i = 0; i < s->n_interfaces; i++)
-                json_string(b, s->interfaces[i]->name);
-        json_close(b, ']');
+                emit_string(b, s->interfaces[i]->name);
+        emit_close(b, ']');
         varlink_reply_end(call, false);
 }
 
@@ -253,13 +255,13 @@ static void get_description(VarlinkCall *call, const VarlinkMessage *m, const Va
         for (unsigned i = 0; i < s->n_interfaces; i++)
                 if (slice_equal(s->interfaces[i]->name, varlink_slice(scan, wanted))) {
                         b = varlink_reply_begin(call);
-                        json_string_member(b, "description", s->interfaces[i]->text);
+                        emit_string_member(b, "description", s->interfaces[i]->text);
                         varlink_reply_end(call, false);
                         return;
                 }
         b = varlink_error_begin(call, "org.varlink.service.InterfaceNotFound");
-        json_key(b, "interface");
-        json_escaped(b, varlink_slice(scan, wanted));
+        emit_key(b, "interface");
+        emit_escaped(b, varlink_slice(scan, wanted));
         varlink_reply_end(call, false);
 }
 
@@ -269,10 +271,10 @@ static void refuse(VarlinkCall *call, int why, const char *fault)
 
         if (why == VARLINK_E_INTERFACE) {
                 b = varlink_error_begin(call, "org.varlink.service.InterfaceNotFound");
-                json_string_member(b, "interface", slice_of(fault));
+                emit_string_member(b, "interface", slice_of(fault));
         } else if (why == VARLINK_E_METHOD) {
                 b = varlink_error_begin(call, "org.varlink.service.MethodNotFound");
-                json_string_member(b, "method", slice_of(fault));
+                emit_string_member(b, "method", slice_of(fault));
         } else {
                 varlink_invalid_parameter(call, fault);
                 return;
@@ -318,7 +320,7 @@ static int too_large(VarlinkServer *server)
         if (!call)
                 return -EPROTO;
         server->broken = true;
-        json_int_member(varlink_error_begin(call, server->service->too_large), "limit_bytes",
+        emit_int_member(varlink_error_begin(call, server->service->too_large), "limit_bytes",
                         (int64_t)server->in.max_message);
         varlink_reply_end(call, false);
         return 0;

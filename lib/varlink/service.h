@@ -27,6 +27,8 @@ typedef struct VarlinkService {
         unsigned n_interfaces;
         void (*call)(VarlinkServer *server, VarlinkCall *call, const VarlinkMessage *m,
                      const VarlinkScan *scan);
+        /* There is something to be sent; NULL: nobody asks. */
+        void (*output)(VarlinkServer *server);
         /* The connection of an unanswered call is going: forget it. */
         void (*gone)(VarlinkServer *server, VarlinkCall *call);
         VarlinkScan scan; /* the message being read */

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+
+/* brood-forkserver: one per pool, between the supervisor and the pool's workers.
+ *
+ * It makes itself what the pool's workers shall be (process attributes), loads the module once, and
+ * then waits for three things: requests on its channel, SIGCHLD, and the end of the supervisor on
+ * the sentinel. It has one thread and allocates little, so that a fork of it is a good worker.
+ *
+ * It is a subreaper: what a worker leaves behind falls to it and is killed. When the supervisor is
+ * gone it ends everything below it and then itself. It has no parent-death signal once it serves,
+ * since SIGKILL would keep it from doing so; while it loads the module, and may hang there, it has.
+ *
+ *     brood-forkserver                         by broodd, with the descriptors of process/forker.h
+ *     brood-forkserver --check MODULE [NAME…]  prints the handlers that MODULE offers, or why not */
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/macros.h"
+#include "child/attributes.h"
+#include "child/module.h"
+#include "child/worker_main.h"
+#include "process/forker.h"
+#include "process/orphans.h"
+#include "process/sentinel.h"
+#include "process/start.h"
+
+enum { MAX_REQUEST_FDS = 8 };
+
+typedef struct Child {
+        pid_t pid;
+        uint32_t seat, generation;
+} Child;
+
+typedef struct ForkServer {
+        Preparation preparation;
+        const BroodModule *module; /* NULL: workers are fresh images */
+        int signals;               /* a signalfd of SIGCHLD */
+        Child *children;
+        unsigned n_children, capacity;
+} ForkServer;
+
+/* --- telling the supervisor --- */
+
+static void tell(const ForkerEvent *event, const char *text, int fd)
+{
+        size_t n = text ? MIN(strlen(text), (size_t)FORKER_TEXT_MAX) : 0;
+        AUTO(free) char *message = malloc(sizeof(*event) + n);
+
+        if (!message)
+                return;
+        memcpy(message, event, sizeof(*event));
+        if (n)
+                memcpy(message + sizeof(*event), text, n);
+        /* A supervisor that is gone shows on the sentinel. */
+        (void)fd_send(FORKER_FD_CHANNEL, message, sizeof(*event) + n, &fd, fd >= 0, 0);
+}
+
+__attribute__((noreturn)) static void give_up(const char *why)
+{
+        tell(&(ForkerEvent){ .kind = FORKER_FAILED }, why, -1);
+        exit(1);
+}
+
+/* --- children --- */
+
+static int remember(ForkServer *s, Child child)
+{
+        if (s->n_children == s->capacity) {
+                unsigned capacity = s->capacity ? s->capacity * 2 : 16;
+                Child *children = realloc(s->children, capacity * sizeof(*children));
+
+                if (!children)
+                        return -ENOMEM;
+                s->children = children;
+                s->capacity = capacity;
+        }
+        s->children[s->n_children++] = child;
+        return 0;
+}
+
+static bool is_worker(pid_t pid, void *context)
+{
+        const ForkServer *s = context;
+
+        for (unsigned i = 0; i < s->n_children; i++)
+                if (s->children[i].pid == pid)
+                        return true;
+        return false;
+}
+
+/* Waits for whoever has ended; tells of workers, and kills what they left behind. */
+static void reap(ForkServer *s)
+{
+        struct rusage usage;
+        int status;
+        pid_t pid;
+
+        while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+                for (unsigned i = 0; i < s->n_children; i++) {
+                        Child *c = &s->children[i];
+
+                        if (c->pid != pid)
+                                continue;
+                        tell(&(ForkerEvent){ .kind = FORKER_EXIT,
+                                             .seat = c->seat,
+                                             .generation = c->generation,
+                                             .pid = pid,
+                                             .verdict = exit_verdict(status, &usage) },
+                             NULL, -1);
+                        *c = s->children[--s->n_children];
+                        break;
+                }
+                (void)orphans_kill(is_worker, s);
+        }
+}
+
+/* --- births --- */
+
+/* In the fork: becomes a worker, with nothing of ours but what it needs. */
+__attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent, int *fds)
+{
+        WorkerFds mine = { .page = fds[1], .control = fds[2], .slot = fds[3],
+                           .sentinel = FORKER_FD_SENTINEL };
+
+        process_die_with_parent(parent);
+        process_reset_signals();
+        (void)dup2(fds[0], STDOUT_FILENO);
+        (void)dup2(fds[0], STDERR_FILENO);
+        fd_close(fds[0]);
+        fd_close(FORKER_FD_CHANNEL);
+        fd_close(FORKER_FD_PREPARATION);
+        fd_close(s->signals);
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        exit(worker_main(&s->preparation, s->module, &mine));
+}
+
+static int fork_worker(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+{
+        pid_t parent = getpid(), pid = fork();
+
+        if (pid == 0)
+                become_worker(s, parent, fds);
+        if (pid < 0)
+                return -errno;
+        *ret_pid = pid;
+        *ret_pidfd = pidfd_open_for(pid);
+        if (*ret_pidfd < 0) {
+                (void)kill(pid, SIGKILL);
+                (void)waitpid(pid, NULL, 0);
+                return *ret_pidfd;
+        }
+        return 0;
+}
+
+static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+{
+        char path[4096];
+        char *argv[] = { path, NULL };
+        int order[WORKER_FD_COUNT] = { FORKER_FD_PREPARATION, FORKER_FD_SENTINEL, FORKER_FD_LOCK, fds[1],
+                                       fds[2],                fds[3] };
+        ProcessStart start = { .path = path,
+                               .argv = argv,
+                               .environment = s->preparation.environment,
+                               .in = -1,
+                               .out = fds[0],
+                               .err = fds[0],
+                               .fds = order,
+                               .n_fds = WORKER_FD_COUNT,
+                               .die_with_parent = true };
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
+        char *slash;
+
+        if (n < 0)
+                return -errno;
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        memcpy(slash + 1, "brood-worker", sizeof("brood-worker")); /* beside us; the room was kept */
+        return process_start(&start, ret_pid, ret_pidfd);
+}
+
+static int spawn_command(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+{
+        char listen_pid[32] = "LISTEN_PID=";
+        char listen_fds[] = "LISTEN_FDS=1", listen_names[] = "LISTEN_FDNAMES=varlink";
+        AUTO(free) char **environment = NULL;
+        size_t n = 0;
+        ProcessStart start = { .path = s->preparation.command[0],
+                               .argv = s->preparation.command,
+                               .in = -1,
+                               .out = fds[0],
+                               .err = fds[0],
+                               .fds = &fds[1],
+                               .n_fds = 1,
+                               .die_with_parent = true,
+                               .pid_to = listen_pid + 11 };
+
+        while (s->preparation.environment && s->preparation.environment[n])
+                n++;
+        environment = calloc(n + 4, sizeof(*environment));
+        if (!environment)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                environment[i] = s->preparation.environment[i];
+        environment[n] = listen_pid;
+        environment[n + 1] = listen_fds;
+        environment[n + 2] = listen_names;
+        start.environment = environment;
+        return process_start(&start, ret_pid, ret_pidfd);
+}
+
+static unsigned fds_wanted(const ForkServer *s)
+{
+        return s->preparation.command ? 2 : 4;
+}
+
+static int give_birth(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+{
+        if (s->preparation.command)
+                return spawn_command(s, fds, ret_pid, ret_pidfd);
+        return s->module ? fork_worker(s, fds, ret_pid, ret_pidfd)
+                         : spawn_image(s, fds, ret_pid, ret_pidfd);
+}
+
+static void handle_request(ForkServer *s, const ForkerRequest *request, int *fds, size_t n_fds)
+{
+        ForkerEvent event = { .kind = FORKER_BIRTH, .seat = request->seat,
+                              .generation = request->generation };
+        AUTO(fd_close) int pidfd = -1;
+        pid_t pid = 0;
+        int r = n_fds == fds_wanted(s) ? 0 : -EBADMSG;
+
+        if (r == 0)
+                r = give_birth(s, fds, &pid, &pidfd);
+        if (r == 0 && remember(s, (Child){ pid, request->seat, request->generation }) < 0) {
+                (void)kill(pid, SIGKILL);
+                (void)waitpid(pid, NULL, 0);
+                r = -ENOMEM;
+        }
+        event.error = -r;
+        event.pid = pid;
+        tell(&event, NULL, r == 0 ? pidfd : -1);
+}
+
+/* Returns false when the supervisor has closed the channel. */
+static bool hear_channel(ForkServer *s)
+{
+        ForkerRequest request;
+        int fds[MAX_REQUEST_FDS];
+        size_t n_fds = ELEMENTS(fds);
+        ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), fds, &n_fds, MSG_DONTWAIT);
+
+        if (n == -EAGAIN)
+                return true;
+        if (n == sizeof(request))
+                handle_request(s, &request, fds, n_fds);
+        if (n > 0)
+                for (size_t i = 0; i < n_fds; i++)
+                        fd_close(fds[i]);
+        return n > 0;
+}
+
+/* --- life --- */
+
+static void drain_signals(ForkServer *s)
+{
+        struct signalfd_siginfo info[8];
+
+        while (read(s->signals, info, sizeof(info)) > 0)
+                ;
+}
+
+static void serve(ForkServer *s)
+{
+        struct pollfd p[] = { { FORKER_FD_SENTINEL, POLLIN, 0 },
+                              { FORKER_FD_CHANNEL, POLLIN, 0 },
+                              { s->signals, POLLIN, 0 } };
+
+        for (;;) {
+                if (poll(p, ELEMENTS(p), -1) < 0)
+                        continue;
+                if (p[0].revents)
+                        return;
+                if (p[2].revents) {
+                        drain_signals(s);
+                        reap(s);
+                }
+                if (p[1].revents && !hear_channel(s))
+                        return;
+        }
+}
+
+/* Handlers of a module that workers load themselves: looked up in a child, so that nothing of the
+ * module stays here. */
+static void list_in_child(const Preparation *p, Buffer *names)
+{
+        char text[4096];
+        int ends[2];
+        ssize_t n;
+        pid_t pid;
+
+        if (pipe2(ends, 0) < 0)
+                give_up("no pipe");
+        pid = fork();
+        if (pid == 0) {
+                char error[1024];
+                const BroodModule *module;
+
+                process_die_with_parent(getppid());
+                if (module_open(p, &module, error, sizeof(error)) < 0) {
+                        dprintf(ends[1], "!%s", error);
+                        _exit(1);
+                }
+                for (const BroodHandler *h = module->handlers; h->name; h++)
+                        dprintf(ends[1], "%s\n", h->name);
+                _exit(0);
+        }
+        fd_close(ends[1]);
+        while (pid > 0 && (n = read(ends[0], text, sizeof(text))) > 0)
+                buffer_append(names, text, (size_t)n);
+        fd_close(ends[0]);
+        if (pid < 0 || waitpid(pid, NULL, 0) < 0)
+                give_up("no process to load the module in");
+        buffer_append_char(names, '\0');
+        if (names->failed || buffer_len(names) == 1)
+                give_up("the module ended the process that loaded it");
+        if (buffer_bytes(names)[0] == '!')
+                give_up(buffer_bytes(names) + 1);
+}
+
+static void load_here(ForkServer *s, Buffer *names)
+{
+        char error[1024];
+
+        if (module_open(&s->preparation, &s->module, error, sizeof(error)) < 0 ||
+            module_init(s->module, s->preparation.settings, error, sizeof(error)) < 0)
+                give_up(error);
+        for (const BroodHandler *h = s->module->handlers; h->name; h++)
+                buffer_printf(names, "%s\n", h->name);
+        buffer_append_char(names, '\0');
+}
+
+static void watch_children(ForkServer *s)
+{
+        sigset_t children;
+
+        sigemptyset(&children);
+        sigaddset(&children, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &children, NULL);
+        s->signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (s->signals < 0)
+                give_up("no signalfd");
+}
+
+static void set_up(ForkServer *s)
+{
+        const char *what;
+        char error[512];
+        int r;
+
+        for (int fd = FORKER_FD_CHANNEL; fd < PROCESS_FIRST_FD + FORKER_FD_COUNT; fd++)
+                (void)fd_cloexec(fd, true);
+        process_die_with_parent(getppid());
+        if (sentinel_gone(FORKER_FD_SENTINEL))
+                exit(1);
+        r = preparation_read(&s->preparation, FORKER_FD_PREPARATION);
+        if (r < 0)
+                give_up("the preparation data can not be read");
+        (void)prctl(PR_SET_NAME, "brood-forksrv");
+        r = attributes_apply(&s->preparation, &what);
+        if (r < 0) {
+                (void)snprintf(error, sizeof(error), "%s can not be applied: %s", what, strerror(-r));
+                give_up(error);
+        }
+        if (orphans_adopt() < 0)
+                give_up("can not become a subreaper");
+}
+
+static int check_module(int argc, char **argv)
+{
+        Preparation p;
+        const BroodModule *module;
+        char error[1024];
+
+        if (argc < 3 || strcmp(argv[1], "--check") != 0) {
+                fprintf(stderr, "usage: brood-forkserver --check MODULE [HANDLER...]\n");
+                return 2;
+        }
+        preparation_init(&p);
+        p.module = argv[2];
+        p.handlers = argv + 3;
+        if (module_open(&p, &module, error, sizeof(error)) < 0) {
+                fprintf(stderr, "%s\n", error);
+                return 1;
+        }
+        for (const BroodHandler *h = module->handlers; h->name; h++)
+                puts(h->name);
+        return 0;
+}
+
+int main(int argc, char **argv)
+{
+        ForkServer s = { 0 };
+        Buffer names = BUFFER_INIT;
+
+        if (argc > 1)
+                return check_module(argc, argv);
+        set_up(&s);
+        if (s.preparation.command)
+                buffer_append_char(&names, '\0');
+        else if (s.preparation.spawn == 1)
+                list_in_child(&s.preparation, &names);
+        else
+                load_here(&s, &names);
+        watch_children(&s);
+        (void)prctl(PR_SET_PDEATHSIG, 0);
+        tell(&(ForkerEvent){ .kind = FORKER_READY }, buffer_bytes(&names), -1);
+        buffer_fini(&names);
+        serve(&s);
+        orphans_end_all();
+        return 0;
+}

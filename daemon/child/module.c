@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "child/module.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+PRINTF(3, 4) static int refuse(char *error, size_t size, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        (void)vsnprintf(error, size, format, args);
+        va_end(args);
+        return -EINVAL;
+}
+
+static bool offers(const BroodModule *module, const char *name)
+{
+        for (const BroodHandler *h = module->handlers; h->name; h++)
+                if (strcmp(h->name, name) == 0)
+                        return true;
+        return false;
+}
+
+static int check_table(const BroodModule *module, const char *path, char *error, size_t size)
+{
+        if (module->abi != BROOD_MODULE_ABI)
+                return refuse(error, size, "%s: is made for module ABI %u, this brood has %d", path,
+                              module->abi, BROOD_MODULE_ABI);
+        if (module->size < sizeof(BroodModule))
+                return refuse(error, size, "%s: its brood_module has %u bytes, at least %zu are needed",
+                              path, module->size, sizeof(BroodModule));
+        if (!module->name || !module->handlers || !module->handlers[0].name)
+                return refuse(error, size, "%s: its brood_module has no name or no handlers", path);
+        for (const BroodHandler *h = module->handlers; h->name; h++)
+                if (!h->run)
+                        return refuse(error, size, "%s: handler '%s' has no function", path, h->name);
+        return 0;
+}
+
+static int check_handlers(const Preparation *p, const BroodModule *module, char *error, size_t size)
+{
+        for (char **name = p->handlers; name && *name; name++)
+                if (!offers(module, *name))
+                        return refuse(error, size, "module %s offers no handler '%s'", module->name, *name);
+        return 0;
+}
+
+static int load(const char *path, const BroodModule **ret, char *error, size_t size)
+{
+        void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        const BroodModule *module = handle ? dlsym(handle, "brood_module") : NULL;
+
+        if (!module)
+                return refuse(error, size, "%s", dlerror());
+        *ret = module;
+        return check_table(module, path, error, size);
+}
+
+int module_open(const Preparation *p, const BroodModule **ret, char *error, size_t size)
+{
+        int r = 0;
+
+        if (p->builtin)
+                *ret = exec_module(p);
+        else
+                r = load(p->module, ret, error, size);
+        return r < 0 ? r : check_handlers(p, *ret, error, size);
+}
+
+int module_init(const BroodModule *module, const json_t *settings, char *error, size_t size)
+{
+        if (module->init && module->init(settings) != 0)
+                return refuse(error, size, "module %s: init refused to start", module->name);
+        return 0;
+}

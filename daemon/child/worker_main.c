@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "child/worker_main.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/entropy.h"
+#include "process/orphans.h"
+#include "worker/serve.h"
+
+int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds)
+{
+        SlotPage *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds->page, 0);
+        WorkerOptions options = {
+                .slot = fds->slot,
+                .control = fds->control,
+                .sentinel = fds->sentinel,
+                .page = page,
+                .module = module,
+                .max_message = p->max_message,
+        };
+
+        if (page == MAP_FAILED || orphans_adopt() < 0) {
+                perror("worker");
+                return 1;
+        }
+        (void)signal(SIGPIPE, SIG_IGN); /* a command may close its stdin before it has read all */
+        entropy_forget();
+        return worker_serve(&options);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What a newborn worker does, whichever way it was born. */
+
+#include "brood/handler.h"
+#include "process/preparation.h"
+
+/* Descriptors of a worker, all its own. */
+typedef struct WorkerFds {
+        int page, control, slot, sentinel;
+} WorkerFds;
+
+/* Serves until the end; returns a status for exit(). */
+int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds);

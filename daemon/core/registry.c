@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The core's own making and unmaking, and its pools and handlers. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "core/core.h"
+
+/* Higher priority first, then who was ready first. */
+static int ready_before(const void *a, const void *b)
+{
+        const Job *x = a, *y = b;
+
+        if (x->priority != y->priority)
+                return x->priority > y->priority;
+        return x->order < y->order;
+}
+
+static uint32_t *ready_index(void *job)
+{
+        return &((Job *)job)->ready_index;
+}
+
+static int due_before(const void *a, const void *b)
+{
+        return ((const Job *)a)->due < ((const Job *)b)->due;
+}
+
+static uint32_t *timer_index(void *job)
+{
+        return &((Job *)job)->timer_index;
+}
+
+void core_init(Core *core, const CoreLimits *limits)
+{
+        *core = (Core){ .limits = *limits,
+                        .timers = { .before = due_before, .index_of = timer_index } };
+        list_init(&core->pools);
+        list_init(&core->handlers);
+        list_init(&core->all);
+        list_init(&core->finished);
+        list_init(&core->requests);
+        list_init(&core->events);
+}
+
+void core_fini(Core *core)
+{
+        CorePool *pool, *next_pool;
+        CoreHandler *handler, *next_handler;
+        Job *job, *next;
+
+        LIST_FOREACH_SAFE(&core->all, job, next, all)
+                core_forget(core, job);
+        LIST_FOREACH_SAFE(&core->pools, pool, next_pool, link) {
+                heap_fini(&pool->ready);
+                free(pool->name);
+                free(pool);
+        }
+        LIST_FOREACH_SAFE(&core->handlers, handler, next_handler, link) {
+                free(handler->name);
+                free(handler);
+        }
+        hashtable_fini(&core->ids);
+        hashtable_fini(&core->keys);
+        heap_fini(&core->timers);
+}
+
+CorePool *core_pool(Core *core, const char *name)
+{
+        CorePool *pool;
+
+        LIST_FOREACH(&core->pools, pool, link)
+                if (strcmp(pool->name, name) == 0)
+                        return pool;
+        pool = calloc(1, sizeof(*pool));
+        if (!pool)
+                return NULL;
+        pool->name = strdup(name);
+        if (!pool->name) {
+                free(pool);
+                return NULL;
+        }
+        pool->ready = (Heap){ .before = ready_before, .index_of = ready_index };
+        list_append(&core->pools, &pool->link);
+        return pool;
+}
+
+CoreHandler *core_find_handler(Core *core, Slice name)
+{
+        CoreHandler *handler;
+
+        LIST_FOREACH(&core->handlers, handler, link)
+                if (slice_is(name, handler->name))
+                        return handler;
+        return NULL;
+}
+
+CoreHandler *core_handler(Core *core, const char *name)
+{
+        CoreHandler *handler = core_find_handler(core, slice_of(name));
+
+        if (handler)
+                return handler;
+        handler = calloc(1, sizeof(*handler));
+        if (!handler)
+                return NULL;
+        handler->name = strdup(name);
+        if (!handler->name) {
+                free(handler);
+                return NULL;
+        }
+        list_append(&core->handlers, &handler->link);
+        return handler;
+}
+
+/* Only jobs that wait move: what is placed on a slot, or has ended, belongs to where it was. */
+static void move_job(Job *job, CorePool *to)
+{
+        bool ready = job->ready_index != HEAP_NONE;
+
+        if (heap_reserve(&to->ready, (uint32_t)(to->open - to->ready.count + 1)) < 0)
+                return; /* it stays where it is, and waits there */
+        heap_remove(&job->pool->ready, job);
+        job->pool->count[job->state]--;
+        job->pool->open--;
+        job->pool = to;
+        to->count[job->state]++;
+        to->open++;
+        if (ready)
+                (void)heap_push(&to->ready, job); /* room is reserved */
+}
+
+void core_bind_handler(Core *core, CoreHandler *handler, CorePool *pool)
+{
+        Job *job;
+
+        handler->pool = pool;
+        if (!pool)
+                return;
+        LIST_FOREACH(&core->all, job, all)
+                if (job->handler == handler && job->pool != pool && !job_state_ended(job->state) &&
+                    job->state != JOB_RUNNING && !job->slot && job->request == REQUEST_NONE)
+                        move_job(job, pool);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "core/table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "core/dependency.h"
+
+/* Ids are chosen by clients: hashed with a key, and of another user's equal id nobody knows. */
+static uint64_t id_hash(const Uuid *id)
+{
+        return hash_bytes(id, sizeof(*id));
+}
+
+static uint64_t key_hash(const CoreHandler *handler, Slice key, uint32_t uid)
+{
+        return hash_bytes(key.data, key.len) ^ (uint64_t)(uintptr_t)handler ^ ((uint64_t)uid << 32);
+}
+
+Job *table_find(Core *core, const Uuid *id, uint32_t uid)
+{
+        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(l)) {
+                Job *job = CONTAINER_OF(l, Job, by_id);
+
+                if (job->uid == uid && uuid_equal(&job->id, id))
+                        return job;
+        }
+        return NULL;
+}
+
+Job *core_find(Core *core, const Uuid *id, uint32_t uid, bool any)
+{
+        Job *job = table_find(core, id, uid);
+
+        if (job || !any)
+                return job && job->listed ? job : NULL;
+        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(l)) {
+                job = CONTAINER_OF(l, Job, by_id);
+                if (job->listed && uuid_equal(&job->id, id))
+                        return job;
+        }
+        return NULL;
+}
+
+Job *table_find_key(Core *core, const CoreHandler *handler, Slice key, uint32_t uid)
+{
+        HashLink *l = hashtable_first(&core->keys, key_hash(handler, key, uid));
+
+        for (; l; l = hashtable_next(l)) {
+                Job *job = CONTAINER_OF(l, Job, by_key);
+
+                if (job->uid == uid && job->handler == handler && slice_equal(job_key(job), key))
+                        return job;
+        }
+        return NULL;
+}
+
+static bool has_key(const Job *job)
+{
+        return job->has & JOB_HAS_UNIQUE_KEY;
+}
+
+int table_add(Core *core, Job *job)
+{
+        int r = hashtable_add(&core->ids, &job->by_id, id_hash(&job->id));
+
+        if (r == 0 && has_key(job)) {
+                r = hashtable_add(&core->keys, &job->by_key, key_hash(job->handler, job_key(job), job->uid));
+                if (r < 0)
+                        hashtable_remove(&core->ids, &job->by_id);
+        }
+        return r;
+}
+
+void table_drop_key(Core *core, Job *job)
+{
+        if (has_key(job))
+                hashtable_remove(&core->keys, &job->by_key);
+}
+
+bool table_take_key(Core *core, Job *job)
+{
+        if (!has_key(job))
+                return true;
+        if (table_find_key(core, job->handler, job_key(job), job->uid))
+                return false;
+        return hashtable_add(&core->keys, &job->by_key, key_hash(job->handler, job_key(job), job->uid)) == 0;
+}
+
+void table_set_due(Core *core, Job *job, usec_t due)
+{
+        if (job->due == due)
+                return;
+        heap_remove(&core->timers, job);
+        job->due = due;
+        if (due && heap_push(&core->timers, job) < 0)
+                abort(); /* room was reserved when it was admitted */
+}
+
+void core_forget(Core *core, Job *job)
+{
+        bool open = !job->listed || !job_state_ended(job->state);
+
+        dependency_drop_all(job);
+        heap_remove(&job->pool->ready, job);
+        table_set_due(core, job, 0);
+        list_remove(&job->all);
+        list_remove(&job->finished);
+        list_remove(&job->request_link);
+        list_remove(&job->event_link);
+        hashtable_remove(&core->ids, &job->by_id);
+        if (open)
+                table_drop_key(core, job);
+        if (!open) {
+                core->kept--;
+                core->kept_bytes -= job->bytes + job->result_len;
+        }
+        if (job->listed) {
+                core->count[job->state]--;
+                job->pool->count[job->state]--;
+        }
+        if (open) {
+                core->open--;
+                job->pool->open--;
+                core->bytes -= job->bytes;
+        }
+        job_free(job);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+
+/* vfork() and not posix_spawn(): that one can neither set a parent-death signal nor tell the child
+ * its own pid for LISTEN_PID=, and fork() would copy the page tables of a large worker for nothing.
+ * The child runs on our memory while we wait, so it calls only what is async-signal-safe, changes
+ * nothing of ours but `error` and the bytes at pid_to, and all signals are blocked meanwhile: a
+ * handler of ours must not run in it. */
+
+#include "process/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/macros.h"
+
+void process_reset_signals(void)
+{
+        struct sigaction standard = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int s = 1; s < NSIG; s++)
+                (void)sigaction(s, &standard, NULL); /* EINVAL for SIGKILL and SIGSTOP */
+        sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void process_die_with_parent(pid_t parent)
+{
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(1);
+}
+
+int pidfd_open_for(pid_t pid)
+{
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int pidfd_signal(int pidfd, int signal)
+{
+        return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+static void write_decimal(char *to, unsigned long v)
+{
+        char digits[24];
+        int n = 0;
+
+        do
+                digits[n++] = (char)('0' + v % 10);
+        while (v /= 10);
+        while (n)
+                *to++ = digits[--n];
+        *to = '\0';
+}
+
+/* In the child: out of the way of the numbers that they will get. */
+static int lift(int fd, int floor)
+{
+        return fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : fcntl(fd, F_DUPFD_CLOEXEC, floor);
+}
+
+static int arrange_fds(const ProcessStart *s)
+{
+        int floor = PROCESS_FIRST_FD + (int)s->n_fds, lifted[PROCESS_MAX_FDS + 3];
+        const int standard[3] = { s->in, s->out, s->err };
+
+        for (int i = 0; i < floor; i++) {
+                int fd = lift(i < 3 ? standard[i] : s->fds[i - 3], floor);
+
+                if (fd >= 0 && fd < floor) { /* /dev/null came out low */
+                        int high = fcntl(fd, F_DUPFD_CLOEXEC, floor);
+
+                        (void)close(fd);
+                        fd = high;
+                }
+                if (fd < 0)
+                        return -errno;
+                lifted[i] = fd;
+        }
+        for (int i = 0; i < floor; i++)
+                if (dup2(lifted[i], i) < 0)
+                        return -errno;
+        (void)syscall(SYS_close_range, (unsigned)floor, ~0U, CLOSE_RANGE_CLOEXEC);
+        return 0;
+}
+
+static int run_child(const ProcessStart *s, pid_t parent)
+{
+        int r;
+
+        if (s->new_session)
+                (void)setsid();
+        if (s->new_group)
+                (void)setpgid(0, 0);
+        if (s->die_with_parent)
+                process_die_with_parent(parent);
+        r = arrange_fds(s);
+        if (r < 0)
+                return r;
+        if (s->directory && chdir(s->directory) < 0)
+                return -errno;
+        if (s->pid_to)
+                write_decimal(s->pid_to, (unsigned long)getpid());
+        process_reset_signals();
+        (void)execve(s->path, s->argv, s->environment);
+        return -errno;
+}
+
+int process_start(const ProcessStart *start, pid_t *ret_pid, int *ret_pidfd)
+{
+        volatile int error = 0;
+        sigset_t all, before;
+        pid_t parent = getpid(), pid;
+
+        ASSERT(start->n_fds <= PROCESS_MAX_FDS);
+        sigfillset(&all);
+        (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+        pid = vfork();
+        if (pid == 0) {
+                error = run_child(start, parent);
+                _exit(127);
+        }
+        if (pid < 0)
+                error = -errno;
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (pid > 0 && error)
+                (void)waitpid(pid, NULL, 0);
+        if (error)
+                return error;
+        if (ret_pidfd) {
+                *ret_pidfd = pidfd_open_for(pid);
+                if (*ret_pidfd < 0) {
+                        int r = *ret_pidfd;
+
+                        (void)kill(pid, SIGKILL);
+                        (void)waitpid(pid, NULL, 0);
+                        return r;
+                }
+        }
+        *ret_pid = pid;
+        return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+
+#pragma GCC visibility push(default)
+#include "brood/handler.h"
+#pragma GCC visibility pop
+
+#include "worker/job.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "base/fd.h"
+
+const char *brood_job_id(const BroodJob *job)
+{
+        return job->id;
+}
+
+int brood_job_attempt(const BroodJob *job)
+{
+        return job->attempt;
+}
+
+int64_t brood_job_time_left(const BroodJob *job)
+{
+        if (job->deadline == USEC_INFINITY)
+                return INT64_MAX;
+        return (int64_t)(job->deadline - clock_monotonic());
+}
+
+const char *brood_job_args_bytes(const BroodJob *job, size_t *ret_size)
+{
+        *ret_size = job->args.len;
+        return job->args.data;
+}
+
+const json_t *brood_job_args(BroodJob *job)
+{
+        if (!job->parsed)
+                job->parsed = json_loadb(job->args.data, job->args.len, 0, NULL);
+        return job->parsed;
+}
+
+int brood_job_cancelled(const BroodJob *job)
+{
+        return atomic_load_explicit(&job->cancelled, memory_order_acquire) != CANCEL_NONE;
+}
+
+int brood_job_cancel_fd(BroodJob *job)
+{
+        int fd;
+
+        pthread_mutex_lock(job->lock);
+        if (job->cancel_fd < 0)
+                job->cancel_fd = eventfd(brood_job_cancelled(job) ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+        fd = job->cancel_fd;
+        pthread_mutex_unlock(job->lock);
+        return fd;
+}
+
+void job_cancel(BroodJob *job, CancelReason reason)
+{
+        atomic_store_explicit(&job->cancelled, (int)reason, memory_order_release);
+        if (job->cancel_fd >= 0)
+                (void)eventfd_write(job->cancel_fd, 1); /* EAGAIN: it is readable already */
+}
+
+const char *cancel_reason_words(CancelReason reason)
+{
+        switch (reason) {
+        case CANCEL_TIMEOUT:
+                return "timed out";
+        case CANCEL_SHUTDOWN:
+                return "ended because the worker leaves";
+        default:
+                return "was cancelled";
+        }
+}
+
+int brood_job_progress(BroodJob *job, double fraction)
+{
+        if (!isfinite(fraction) || fraction < 0 || fraction > 1)
+                return -EINVAL;
+        return job->report->progress(job->report->context, fraction);
+}
+
+int brood_job_output(BroodJob *job, int stream, const void *bytes, size_t size)
+{
+        if (stream != 1 && stream != 2)
+                return -EINVAL;
+        return job->report->output(job->report->context, stream, (Slice){ bytes, size });
+}
+
+int brood_job_result(BroodJob *job, const char *text, size_t size)
+{
+        if (varlink_scan_object(job->scan, (Slice){ text, size }) != 0)
+                return job_fail_kind(job, "result", 0, NULL, "the handler's result is not a JSON object");
+        buffer_clear(&job->result, SIZE_MAX);
+        buffer_append(&job->result, text, size);
+        job->answered = true;
+        return 0;
+}
+
+static int append_dump(const char *bytes, size_t size, void *to)
+{
+        buffer_append(to, bytes, size);
+        return 0;
+}
+
+int brood_job_result_json(BroodJob *job, json_t *result)
+{
+        bool good = json_is_object(result);
+
+        buffer_clear(&job->result, SIZE_MAX);
+        if (good)
+                good = json_dump_callback(result, append_dump, &job->result, JSON_COMPACT) == 0;
+        json_decref(result);
+        if (!good)
+                return job_fail_kind(job, "result", 0, NULL, "the handler's result is not a JSON object");
+        job->answered = true;
+        return 0;
+}
+
+static int fail(BroodJob *job, const char *kind, int retry, json_t *details, const char *format,
+                va_list args)
+{
+        free(job->message);
+        if (vasprintf(&job->message, format, args) < 0)
+                job->message = NULL;
+        json_decref(job->details);
+        job->details = details;
+        job->kind = kind;
+        job->retry = retry;
+        job->failed = true;
+        return 1;
+}
+
+int job_fail_kind(BroodJob *job, const char *kind, int retry, json_t *details, const char *format,
+                  ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        (void)fail(job, kind, retry, details, format, args);
+        va_end(args);
+        return 1;
+}
+
+int brood_job_fail(BroodJob *job, int retry, json_t *details, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        (void)fail(job, NULL, retry, details, format, args);
+        va_end(args);
+        return 1;
+}
+
+int brood_job_bad_args(BroodJob *job, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        (void)fail(job, NULL, 0, NULL, format, args);
+        va_end(args);
+        job->bad_args = true;
+        return 1;
+}
+
+void job_clear(BroodJob *job)
+{
+        json_decref(job->parsed);
+        json_decref(job->details);
+        free(job->message);
+        job->parsed = job->details = NULL;
+        job->message = NULL;
+        job->cancel_fd = fd_close(job->cancel_fd);
+        for (int i = 0; i < JOB_FDS; i++)
+                job->fds[i] = fd_close(job->fds[i]);
+        buffer_clear(&job->result, 64 * 1024);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A worker: serves io.brood.Worker on one slot and one control connection with the handlers of a
+ * module, until it is told to leave or its supervisor is gone. */
+
+#include <jansson.h>
+
+#include "brood/handler.h"
+#include "worker/slot_page.h"
+
+typedef struct WorkerOptions {
+        int slot, control; /* connected sockets */
+        int sentinel;      /* see process/sentinel.h */
+        SlotPage *page;
+        const BroodModule *module;
+        size_t max_message;
+} WorkerOptions;
+
+/* Does not return before the end: 0 after Leave or when the supervisor closed the connections, else
+ * a status for exit(). When the sentinel says that the supervisor is gone, the process ends at once,
+ * after everything that it started. */
+int worker_serve(const WorkerOptions *options);
