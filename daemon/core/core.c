@@ -224,6 +224,17 @@ int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now)
         return 0;
 }
 
+void core_untouched(Core *core, Job *job, usec_t now)
+{
+        ASSERT(job->state == JOB_RUNNING && job_last_attempt(job)->outcome == OUTCOME_NONE);
+        job->n_attempts--;
+        if (--job->attempt == 0)
+                job->started = 0;
+        set_state(core, job, JOB_QUEUED);
+        core_event(core, job, EVENT_CHANGED);
+        core_unclaim(core, job, now);
+}
+
 void core_progress(Core *core, Job *job, double fraction)
 {
         job->progress = fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
@@ -408,6 +419,11 @@ static void forget_old(Core *core, usec_t now)
                         return;
                 if (oldest->events || oldest->request != REQUEST_NONE)
                         return; /* somebody has yet to hear of it */
+                if (oldest->pins) {
+                        list_remove(&oldest->finished); /* later, then */
+                        list_append(&core->finished, &oldest->finished);
+                        continue;
+                }
                 core_forget(core, oldest);
         }
 }
@@ -416,10 +432,10 @@ static void fire(Core *core, Job *job, usec_t now)
 {
         table_set_due(core, job, 0);
         if (job_state_ended(job->state)) {
-                if (!job->events && job->request == REQUEST_NONE)
+                if (!job->events && job->request == REQUEST_NONE && !job->pins)
                         core_forget(core, job);
                 else
-                        table_set_due(core, job, now + 1);
+                        table_set_due(core, job, now + USEC_PER_SEC);
         } else if (expiry(job) <= now) {
                 end_as(core, job, JOB_EXPIRED, "it had not started when its ttl was over", now);
         } else if (job->state == JOB_SCHEDULED) {

@@ -24,6 +24,7 @@ typedef struct CorePool {
         uint64_t done; /* jobs ended since the start */
         uint32_t claiming; /* claims that the store has not yet confirmed */
         bool paused;
+        void *owner; /* who runs its jobs; NULL: nobody just now */
         List link;
 } CorePool;
 
@@ -110,6 +111,10 @@ typedef struct AttemptBegin {
 
 /* A claimed job begins. Returns 0 or -ENOMEM. */
 int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now);
+
+/* It was noted as begun, but its worker died before it looked at it: as if it had never been
+ * claimed. */
+void core_untouched(Core *core, Job *job, usec_t now);
 
 /* A running job says how far it is, 0 to 1. */
 void core_progress(Core *core, Job *job, double fraction);

@@ -157,6 +157,7 @@ struct Job {
         List finished;      /* ended and kept for the usual time, oldest first */
         List request_link, event_link;
         List waiters;       /* calls; owned by the api */
+        uint32_t pins;      /* the api still has to say something of it: not forgotten meanwhile */
         List blockers;      /* Dependency.in_waiting */
         List dependents;    /* Dependency.in_blocker */
         List attached_link; /* in its connection, if attached; owned by the api */

@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
-#define SETTING_UNSET UINT64_MAX
+#define SETTING_UNSET UINT64_MAX /* also what "infinity" is kept as: no limit of ours */
 
 typedef enum LogLevel { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
                         LOG_LEVEL_DEBUG } LogLevel; /* as in syslog(3) */
@@ -25,6 +26,9 @@ typedef enum Scaling { SCALING_STATIC, SCALING_DYNAMIC, SCALING_ONDEMAND } Scali
 #define SETTING_C_SPAN usec_t
 #define SETTING_C_SIZE uint64_t
 #define SETTING_C_COUNT uint64_t
+#define SETTING_C_SPAN_OR_OFF usec_t
+#define SETTING_C_SIZE_OR_OFF uint64_t
+#define SETTING_C_COUNT_OR_OFF uint64_t
 #define SETTING_C_NUMBER int64_t
 #define SETTING_C_SWITCH bool
 #define SETTING_C_PERCENT unsigned
@@ -75,14 +79,15 @@ typedef struct SettingsError {
  * exactly one of Module=, Command= and Builtin=, that what it names exists (a module in
  * BROOD_MODULE_PATH or the installed directory, a command as an executable), that what is not yet
  * there (Scaling= other than static, Concurrency= other than process, Slots= other than 1) is
- * refused, and that no two pools name one handler. What a module offers is checked later, by loading
- * it. `module` becomes the path that was found, `command[0]` too; `start_method` of a Command= is
- * START_SPAWN; `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and its
- * poison_deaths to 0.
+ * refused, and that no two pools name one handler. What a module offers is checked later, by
+ * loading it. `module` becomes the path that was found, `command[0]` too; `start_method` of a
+ * Command= is START_SPAWN; `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and
+ * its poison_deaths to 0.
  *
  * Returns 0, -ENOMEM, or -EINVAL with *error filled. */
 int settings_read(Settings **ret, const char *directory, bool optional, SettingsError *error);
 void settings_free(Settings *s);
+DEFINE_CLEANUP(Settings, settings_free);
 
 /* Is everything that a worker is made from the same in both? (Then a reload keeps the workers.) */
 bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b);

@@ -27,8 +27,11 @@ int utf8_length(const unsigned char *p, const unsigned char *end)
 
 bool utf8_valid(Slice text)
 {
-        const unsigned char *p = (const unsigned char *)text.data, *end = p + text.len;
+        const unsigned char *p = (const unsigned char *)text.data, *end;
 
+        if (!text.len)
+                return true;
+        end = p + text.len;
         while (p < end) {
                 int n = *p < 0x80 ? 1 : utf8_length(p, end);
 

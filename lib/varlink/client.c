@@ -22,8 +22,6 @@ struct VarlinkClient {
         char chunk[CHUNK];
 };
 
-DEFINE_CLEANUP(VarlinkClient, varlink_client_free);
-
 int varlink_client_new_fd(VarlinkClient **ret, int fd)
 {
         VarlinkClient *c = malloc(sizeof(*c));
@@ -85,18 +83,22 @@ static int wait_to_send(VarlinkClient *c)
 {
         struct pollfd p = { .fd = c->fd, .events = POLLOUT | POLLIN };
         ssize_t n;
+        int r;
 
         if (poll(&p, 1, -1) < 0 && errno != EINTR)
                 return -errno;
         if (p.revents & POLLOUT || !(p.revents & POLLIN))
                 return 0;
+        r = varlink_stream_keep(&c->in); /* what is unread may still lie in the chunk */
+        if (r < 0)
+                return r;
         n = recv(c->fd, c->chunk, sizeof(c->chunk), MSG_DONTWAIT);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
                 return -EPIPE;
-        n = varlink_stream_feed(&c->in, c->chunk, (size_t)n);
-        return n < 0 ? (int)n : varlink_stream_keep(&c->in);
+        r = varlink_stream_feed(&c->in, c->chunk, (size_t)n);
+        return r < 0 ? r : varlink_stream_keep(&c->in);
 }
 
 static int send_all(VarlinkClient *c, Slice bytes, const int *fds, size_t n_fds)

@@ -4,11 +4,12 @@
 /* The blocking driver: one connection to a Varlink service, for clients.
  *
  * Calls may be sent ahead; replies come in the order of the calls. A message that is received stays
- * valid until the next one is asked for. */
+ * valid until the next one is asked for or something is sent. */
 
 #include <jansson.h>
 
 #include "base/buffer.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "varlink/stream.h"
 
@@ -19,6 +20,7 @@ int varlink_client_new(VarlinkClient **ret, const char *path);
 /* The same round a connected socket, which it then owns. */
 int varlink_client_new_fd(VarlinkClient **ret, int fd);
 void varlink_client_free(VarlinkClient *c);
+DEFINE_CLEANUP(VarlinkClient, varlink_client_free);
 
 /* The socket, to poll it. */
 int varlink_client_fd(const VarlinkClient *c);

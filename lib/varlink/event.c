@@ -77,8 +77,8 @@ static size_t chunk(const Link *link, const int **fds)
         *fds = NULL;
         if (link->send_fds[0] < 0)
                 return have;
-        if (link->send_at > link->out->start)
-                return link->send_at - link->out->start;
+        if (link->send_at)
+                return link->send_at;
         *fds = link->send_fds;
         return have;
 }
@@ -94,7 +94,7 @@ static int send_out(Link *link)
 {
         while (buffer_len(link->out)) {
                 const int *fds;
-                size_t n = chunk(link, &fds), before = link->out->start;
+                size_t n = chunk(link, &fds);
                 ssize_t k = fds ? fd_send(link->fd, buffer_bytes(link->out), n, fds, 3, MSG_DONTWAIT)
                                 : send(link->fd, buffer_bytes(link->out), n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
@@ -102,9 +102,9 @@ static int send_out(Link *link)
                         return fds ? (int)k : -errno;
                 if (fds)
                         forget_passed(link);
+                else if (link->send_fds[0] >= 0)
+                        link->send_at -= (size_t)k;
                 buffer_consume(link->out, (size_t)k);
-                if (link->send_fds[0] >= 0 && link->out->start != before + (size_t)k)
-                        link->send_at = link->out->start; /* it began anew */
         }
         buffer_clear(link->out, KEEP_OUT);
         return 0;
@@ -179,7 +179,7 @@ void link_pass_fds(Link *link, const int fds[3])
 {
         for (int i = 0; i < 3; i++)
                 link->send_fds[i] = fds[i];
-        link->send_at = link->out->end;
+        link->send_at = buffer_len(link->out);
 }
 
 void link_read(Link *link, bool on)

@@ -54,8 +54,8 @@ struct Link {
         usec_t progress;  /* monotonic: when something was last sent, or began to wait */
         int fds[LINK_MAX_FDS]; /* received with what is being fed; take them by setting n_fds to 0 */
         size_t n_fds;
-        int send_fds[3]; /* go with the byte of `out` at send_at; -1: none */
-        size_t send_at;
+        int send_fds[3]; /* go with a byte of `out`; -1: none */
+        size_t send_at;  /* how many bytes are ahead of that one */
 };
 
 /* Takes over a connected, non-blocking socket; `out` belongs to the owner. Starts reading. Returns

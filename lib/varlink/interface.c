@@ -187,6 +187,10 @@ static int parse_enum(Parser *p, VarlinkType *type, Slice first)
                         return fail(p, "more than %zu values", ELEMENTS(values));
                 if (field_name(p, &values[n]) < 0)
                         return -EINVAL;
+                for (unsigned i = 0; i < n; i++)
+                        if (slice_equal(values[i], values[n]))
+                                return fail(p, "value '%.*s' is there twice", (int)values[n].len,
+                                            values[n].data);
                 n++;
         }
         kept = arena_alloc(p->arena, n * sizeof(*kept));

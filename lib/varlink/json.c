@@ -72,7 +72,8 @@ void emit_string(Buffer *b, Slice s)
                 escape(b, c);
                 from = i + 1;
         }
-        buffer_append(b, s.data + from, s.len - from);
+        if (from < s.len)
+                buffer_append(b, s.data + from, s.len - from);
         buffer_append_char(b, '"');
 }
 

@@ -106,7 +106,6 @@ static VarlinkCall *call_new(VarlinkServer *server)
                         return NULL;
         }
         *call = (VarlinkCall){ .server = server, .held = held };
-        list_init(&call->link);
         list_append(&server->calls, &call->in_server);
         server->n_calls++;
         return call;
@@ -118,7 +117,6 @@ static void call_free(VarlinkCall *call)
 
         call->server->n_calls--;
         list_remove(&call->in_server);
-        list_remove(&call->link);
         if (s->n_spare_calls < MAX_SPARE_CALLS) {
                 buffer_clear(&call->held, KEEP_HELD);
                 list_prepend(&s->spare_calls, &call->in_server);
@@ -209,8 +207,7 @@ void varlink_reply_end(VarlinkCall *call, bool continues)
                 buffer_clear(b, KEEP_HELD);
         if (!continues) {
                 call->answered = true;
-                list_remove(&call->link);
-                advance(server);
+                        advance(server);
         }
         if (server->service->output)
                 server->service->output(server);

@@ -45,10 +45,8 @@ struct VarlinkCall {
         Buffer held;      /* replies that wait for older calls */
         bool more, oneway;
         bool answered;    /* its last reply is written */
-        /* For whoever answers it later: */
-        List link;        /* e.g. in the list of what it waits for */
-        void *waits_for;  /* what that is; NULL: nothing */
-        int kind;
+        void *owner;      /* of whoever answers it later; NULL: nobody yet */
+        int owner_kind;   /* what that is, as its maker says; 0 at first */
 };
 
 struct VarlinkServer {

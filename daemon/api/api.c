@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "api/api.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "api/client.h"
+#include "api/methods.h"
+#include "api/pending.h"
+#include "api/wait.h"
+#include "base/fd.h"
+#include "io.brood.h"
+#include "varlink/json.h"
+
+/* --- errors --- */
+
+void api_error_string(VarlinkCall *call, const char *error, const char *name, Slice value)
+{
+        emit_string_member(varlink_error_begin(call, error), name, value);
+        varlink_reply_end(call, false);
+}
+
+void api_error_int(VarlinkCall *call, const char *error, const char *name, int64_t value)
+{
+        emit_int_member(varlink_error_begin(call, error), name, value);
+        varlink_reply_end(call, false);
+}
+
+void api_error_empty(VarlinkCall *call, const char *error)
+{
+        (void)varlink_error_begin(call, error);
+        varlink_reply_end(call, false);
+}
+
+void api_error_config(VarlinkCall *call, const char *file, int line, const char *message)
+{
+        Buffer *b = varlink_error_begin(call, "io.brood.ConfigInvalid");
+
+        emit_string_member(b, "file", slice_of(file));
+        emit_int_member(b, "line", line);
+        emit_string_member(b, "message", slice_of(message));
+        varlink_reply_end(call, false);
+}
+
+/* --- what methods share --- */
+
+Job *request_job(const Request *r, unsigned field)
+{
+        Slice text = request_slice(r, field);
+        Job *job;
+        Uuid id;
+
+        if (!uuid_parse(text, &id)) {
+                api_error_string(r->call, "io.brood.NoSuchJob", "id", json_is_text(text) ? text : SLICE(""));
+                return NULL;
+        }
+        job = core_find(r->api->core, &id, r->client->uid, r->client->operator);
+        if (!job)
+                api_error_string(r->call, "io.brood.NoSuchJob", "id", text);
+        return job;
+}
+
+Pool *request_pool(const Request *r, unsigned field)
+{
+        const VarlinkNode *node = request_field(r, field);
+        char *name = varlink_string(r->scan, node);
+        Pool *pool = name ? pools_find(r->api->pools, slice_of(name)) : NULL;
+
+        if (!pool)
+                api_error_string(r->call, "io.brood.NoSuchPool", "pool", slice_of(name ? name : ""));
+        free(name);
+        return pool;
+}
+
+bool request_may_operate(const Request *r)
+{
+        if (!r->client->operator)
+                api_error_empty(r->call, "io.brood.AccessDenied");
+        return r->client->operator;
+}
+
+/* --- methods --- */
+
+static void method_reload(const Request *r)
+{
+        if (request_may_operate(r))
+                r->api->lifecycle.reload(r->api->lifecycle.context, r->call);
+}
+
+static void method_drain(const Request *r)
+{
+        if (request_may_operate(r))
+                r->api->lifecycle.drain(r->api->lifecycle.context, r->call);
+}
+
+static void method_resume(const Request *r)
+{
+        if (request_may_operate(r))
+                r->api->lifecycle.resume(r->api->lifecycle.context, r->call);
+}
+
+static void (*const methods[])(const Request *r) = {
+        [IO_BROOD_SUBMIT] = method_submit,
+        [IO_BROOD_SUBMIT_MANY] = method_submit_many,
+        [IO_BROOD_WAIT] = wait_job,
+        [IO_BROOD_WAIT_MANY] = wait_many,
+        [IO_BROOD_GET] = method_get,
+        [IO_BROOD_LIST] = method_list,
+        [IO_BROOD_CANCEL] = method_cancel,
+        [IO_BROOD_RETRY] = method_retry,
+        [IO_BROOD_STATUS] = method_status,
+        [IO_BROOD_LIST_WORKERS] = method_list_workers,
+        [IO_BROOD_PAUSE_POOL] = method_pause_pool,
+        [IO_BROOD_RESUME_POOL] = method_resume_pool,
+        [IO_BROOD_SCALE_POOL] = method_scale_pool,
+        [IO_BROOD_RESTART_POOL] = method_restart_pool,
+        [IO_BROOD_RELOAD] = method_reload,
+        [IO_BROOD_DRAIN] = method_drain,
+        [IO_BROOD_RESUME] = method_resume,
+        [IO_BROOD_METRICS] = NULL, /* the last one: as many entries as there are methods */
+};
+
+/* Descriptors that came with a message which is no use for them. */
+static void close_left_fds(Client *c)
+{
+        while (c->n_fds)
+                fd_close(c->fds[--c->n_fds]);
+}
+
+static void not_implemented(VarlinkCall *call, const VarlinkMessage *m)
+{
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), "%.*s.%.*s", (int)m->interface->name.len, m->interface->name.data,
+                       (int)m->method->name.len, m->method->name.data);
+        api_error_string(call, "org.varlink.service.MethodNotImplemented", "method", slice_of(name));
+}
+
+static void on_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessage *m,
+                    const VarlinkScan *scan)
+{
+        Client *c = CONTAINER_OF(server, Client, server);
+        Request r = { .api = c->api, .client = c, .call = call, .scan = scan,
+                      .in = varlink_node(scan, m->parameters), .now = clock_steady() };
+        unsigned i = (unsigned)(m->method - m->interface->methods);
+        /* Descriptors ride on the last message of what was read with them. */
+        bool with_fds = c->n_fds && varlink_stream_unread(&server->in) == 0;
+
+        if (i >= ELEMENTS(methods) || !methods[i]) {
+                not_implemented(call, m);
+        } else if (with_fds && i != IO_BROOD_SUBMIT) {
+                varlink_invalid_parameter(call, "descriptors");
+        } else if (call->oneway && (i == IO_BROOD_WAIT || i == IO_BROOD_WAIT_MANY)) {
+                varlink_reply_empty(call); /* nobody wants to know */
+        } else {
+                size_t kept = with_fds ? 0 : c->n_fds;
+
+                c->n_fds -= kept; /* they are not this message's */
+                methods[i](&r);
+                c->n_fds += kept;
+        }
+        if (with_fds)
+                close_left_fds(c);
+}
+
+static void on_output(VarlinkServer *server)
+{
+        Client *c = CONTAINER_OF(server, Client, server);
+
+        if (client_backlog(c) > CLIENT_HARD_LIMIT && !c->doomed) {
+                c->doomed = true; /* ended where nobody is in the middle of it */
+                if (list_empty(&c->paused_link))
+                        list_append(&c->api->paused, &c->paused_link);
+        }
+        link_touch(&c->connection);
+}
+
+static void on_gone(VarlinkServer *server, VarlinkCall *call)
+{
+        if (!call->owner)
+                return;
+        if (call->owner_kind == CALL_PENDING)
+                pending_gone(call);
+        else
+                wait_gone(call);
+}
+
+void api_job_event(Api *api, Job *job, unsigned events, usec_t now)
+{
+        if (!list_empty(&job->waiters))
+                wait_notify(job, events);
+        if (!(events & (EVENT_ENDED | EVENT_REFUSED)))
+                return;
+        list_remove(&job->attached_link);
+        for (int i = 0; i < 3; i++)
+                job->fds[i] = fd_close(job->fds[i]);
+        if (events & EVENT_REFUSED)
+                core_forget(api->core, job);
+}
+
+/* --- life --- */
+
+int api_init(Api *api, Core *core, Pools *pools, Turn *turn, Settings *settings,
+             const ApiLifecycle *lifecycle)
+{
+        char error[256];
+        int r;
+
+        *api = (Api){ .core = core, .pools = pools, .turn = turn, .settings = settings,
+                      .lifecycle = *lifecycle, .started = clock_steady(),
+                      .service = { .vendor = "brood", .product = "broodd", .version = BROOD_VERSION,
+                                   .url = "", .too_large = "io.brood.TooLarge",
+                                   .call = on_call, .output = on_output, .gone = on_gone } };
+        list_init(&api->clients);
+        list_init(&api->paused);
+        r = varlink_service_init(&api->service);
+        if (r == 0)
+                r = varlink_interface_new(&api->interface, SLICE(IO_BROOD_TEXT), error, sizeof(error));
+        if (r == 0)
+                varlink_service_add(&api->service, api->interface);
+        return r;
+}
+
+/* The oldest call of a client that waits for something; NULL: none does. */
+static VarlinkCall *waiting_call(Client *c)
+{
+        VarlinkCall *call;
+
+        LIST_FOREACH(&c->server.calls, call, in_server)
+                if (!call->answered && call->owner)
+                        return call;
+        return NULL;
+}
+
+void api_tell_draining(Api *api)
+{
+        VarlinkCall *call;
+        Client *c;
+
+        LIST_FOREACH(&api->clients, c, link)
+                while ((call = waiting_call(c))) {
+                        on_gone(&c->server, call);
+                        call->owner = NULL;
+                        api_error_empty(call, "io.brood.Draining");
+                }
+}
+
+void api_fini(Api *api)
+{
+        Client *c;
+
+        while ((c = LIST_FIRST(&api->clients, Client, link)))
+                client_free(c);
+        varlink_service_fini(&api->service);
+        varlink_interface_free(api->interface);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The methods of io.brood: what clients ask, and what they are told.
+ *
+ * A call is answered at once, or a Waiter stands in for it until the job that it waits for has got
+ * so far. */
+
+#include "core/core.h"
+#include "pool/pools.h"
+#include "settings/settings.h"
+#include "varlink/service.h"
+
+typedef struct Api Api;
+typedef struct Client Client;
+
+/* What is not the api's to decide: how the daemon as a whole lives. Each answers the call, now or
+ * later. */
+typedef struct ApiLifecycle {
+        void (*reload)(void *context, VarlinkCall *call);
+        void (*drain)(void *context, VarlinkCall *call);
+        void (*resume)(void *context, VarlinkCall *call);
+        const char *(*state)(void *context);
+        void *context;
+} ApiLifecycle;
+
+struct Api {
+        Core *core;
+        Pools *pools;
+        Turn *turn;
+        Settings *settings; /* in force */
+        ApiLifecycle lifecycle;
+        VarlinkService service;
+        VarlinkInterface *interface;
+        List clients; /* Client.link */
+        unsigned n_clients;
+        List paused;  /* Client.paused_link: not read until their replies are gone */
+        bool draining; /* no new jobs */
+        bool dirty;    /* core has something to decide */
+        usec_t started;
+};
+
+/* Returns 0 or -ENOMEM. */
+int api_init(Api *api, Core *core, Pools *pools, Turn *turn, Settings *settings,
+             const ApiLifecycle *lifecycle);
+/* Closes all clients. */
+void api_fini(Api *api);
+
+/* What has become of a job (JobEvents). The job may be freed by this. */
+void api_job_event(Api *api, Job *job, unsigned events, usec_t now);
+
+/* Clients that were not read because of their replies are read again where those are gone. */
+void api_resume_reading(Api *api);
+
+/* Calls that wait for a pool's restart are answered where it is over. */
+void api_pool_changed(Api *api, Pool *pool);
+
+/* The daemon stops: whoever waits for a job that will not run any more is told so. */
+void api_tell_draining(Api *api);
+
+/* --- inside of api/ --- */
+
+/* What the owner of an unanswered call is (VarlinkCall.owner_kind). */
+enum { CALL_WAITER, CALL_GROUP, CALL_PENDING };
+
+/* One method. `in` is a struct of its input. */
+typedef struct Request {
+        Api *api;
+        Client *client;
+        VarlinkCall *call;
+        const VarlinkScan *scan;
+        const VarlinkNode *in;
+        usec_t now;
+} Request;
+
+/* A field of the input. */
+static inline const VarlinkNode *request_field(const Request *r, unsigned field)
+{
+        return varlink_field(r->scan, r->in, field);
+}
+
+static inline Slice request_slice(const Request *r, unsigned field)
+{
+        return varlink_slice(r->scan, request_field(r, field));
+}
+
+/* Errors of io.brood with their one member. */
+void api_error_string(VarlinkCall *call, const char *error, const char *name, Slice value);
+void api_error_int(VarlinkCall *call, const char *error, const char *name, int64_t value);
+void api_error_empty(VarlinkCall *call, const char *error);
+
+void api_error_config(VarlinkCall *call, const char *file, int line, const char *message);
+
+/* The job that the field names, if the client may see it; else the call is answered (NoSuchJob or
+ * InvalidParameter) and NULL returned. */
+Job *request_job(const Request *r, unsigned field);
+
+/* The pool that the field names; else the call is answered and NULL returned. */
+Pool *request_pool(const Request *r, unsigned field);
+
+/* May the client operate the daemon? Else the call is answered (AccessDenied). */
+bool request_may_operate(const Request *r);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What changes: jobs that are there, and pools. */
+
+#include <string.h>
+
+#include "api/client.h"
+#include "api/methods.h"
+#include "api/pending.h"
+#include "io.brood.h"
+#include "ops/log.h"
+#include "varlink/json.h"
+
+static void reply_state(VarlinkCall *call, const Job *job)
+{
+        emit_string_member(varlink_reply_begin(call), "state", slice_of(job_state_name(job->state)));
+        varlink_reply_end(call, false);
+}
+
+static void wrong_state(VarlinkCall *call, const Job *job)
+{
+        Buffer *b = varlink_error_begin(call, "io.brood.WrongState");
+
+        emit_key(b, "id");
+        emit_uuid(b, &job->id);
+        emit_string_member(b, "state", slice_of(job_state_name(job->state)));
+        varlink_reply_end(call, false);
+}
+
+void method_cancel(const Request *r)
+{
+        Job *job = request_job(r, IO_BROOD_CANCEL_IN_ID);
+        bool force = varlink_bool(r->scan, request_field(r, IO_BROOD_CANCEL_IN_FORCE));
+
+        if (!job)
+                return;
+        if (job_state_ended(job->state)) {
+                wrong_state(r->call, job);
+                return;
+        }
+        core_cancel(r->api->core, job, "cancelled on request", r->now);
+        pools_cancel(r->api->pools, job, force, r->now);
+        r->api->dirty = true;
+        if (job->state != JOB_RUNNING && job->request == REQUEST_SETTLE) {
+                emit_string_member(varlink_reply_begin(r->call), "state",
+                                   slice_of(job_state_name(job->next_state))); /* as good as there */
+                varlink_reply_end(r->call, false);
+                return;
+        }
+        reply_state(r->call, job);
+}
+
+void method_retry(const Request *r)
+{
+        Job *job = request_job(r, IO_BROOD_RETRY_IN_ID);
+
+        if (!job)
+                return;
+        if (!core_retry(r->api->core, job, r->now)) {
+                wrong_state(r->call, job);
+                return;
+        }
+        r->api->dirty = true;
+        emit_string_member(varlink_reply_begin(r->call), "state", SLICE("queued"));
+        varlink_reply_end(r->call, false);
+}
+
+static void pause_pool(const Request *r, unsigned field, bool paused)
+{
+        Pool *pool = request_may_operate(r) ? request_pool(r, field) : NULL;
+
+        if (!pool)
+                return;
+        pool->core->paused = paused;
+        r->api->dirty = true;
+        log_notice("pool=%s: %s by uid=%u", pool->core->name, paused ? "paused" : "resumed", r->client->uid);
+        varlink_reply_empty(r->call);
+}
+
+void method_pause_pool(const Request *r)
+{
+        pause_pool(r, IO_BROOD_PAUSE_POOL_IN_POOL, true);
+}
+
+void method_resume_pool(const Request *r)
+{
+        pause_pool(r, IO_BROOD_RESUME_POOL_IN_POOL, false);
+}
+
+void method_scale_pool(const Request *r)
+{
+        int64_t min = varlink_int(r->scan, request_field(r, IO_BROOD_SCALE_POOL_IN_MIN_WORKERS));
+        int64_t max = varlink_int(r->scan, request_field(r, IO_BROOD_SCALE_POOL_IN_MAX_WORKERS));
+        Pool *pool;
+
+        if (!request_may_operate(r))
+                return;
+        if (min < 0 || min > 10000 || max < min || max > 10000) {
+                varlink_invalid_parameter(r->call, min < 0 || min > 10000 ? "min_workers" : "max_workers");
+                return;
+        }
+        pool = request_pool(r, IO_BROOD_SCALE_POOL_IN_POOL);
+        if (!pool)
+                return;
+        pool->min_workers = (unsigned)min;
+        pool_touch(pool);
+        log_notice("pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min, r->client->uid);
+        varlink_reply_empty(r->call);
+}
+
+void method_restart_pool(const Request *r)
+{
+        Pool *pool = request_may_operate(r) ? request_pool(r, IO_BROOD_RESTART_POOL_IN_POOL) : NULL;
+        int e;
+
+        if (!pool)
+                return;
+        e = pool_change(pool, pool->settings);
+        if (e < 0) {
+                api_error_config(r->call, pool->settings->file, 0, strerror(-e));
+                return;
+        }
+        log_notice("pool=%s: restart asked for by uid=%u", pool->core->name, r->client->uid);
+        pending_add(r->call, &pool->restart_calls);
+}
+
+void api_pool_changed(Api *api, Pool *pool)
+{
+        VarlinkCall *call;
+
+        if (pool->change != CHANGE_NONE)
+                return;
+        while ((call = pending_take(&pool->restart_calls))) {
+                if (pool->change_error)
+                        api_error_config(call, pool->settings->file, pool->settings->source_line,
+                                         pool->change_error);
+                else
+                        varlink_reply_empty(call);
+        }
+}

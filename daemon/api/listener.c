@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "api/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include "api/client.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "ops/log.h"
+
+enum { BACKLOG = 1024, ACCEPT_WORK = 64 };
+
+static int accept_one(Listener *l)
+{
+        int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0)
+                return -errno;
+        if (l->api->n_clients >= l->api->settings->max_connections) {
+                log_warning("a client is turned away: MaxConnections=%llu",
+                            (unsigned long long)l->api->settings->max_connections);
+                fd_close(fd);
+                return 0;
+        }
+        return client_new(l->api, fd);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+        Listener *l = context;
+
+        for (int i = 0; i < ACCEPT_WORK; i++) {
+                int r = accept_one(l);
+
+                if (r == -EAGAIN || r == -EINTR || r == -ECONNABORTED)
+                        return;
+                if (r < 0) {
+                        log_warning("can not accept a client: %s", strerror(-r));
+                        return;
+                }
+        }
+}
+
+/* Does somebody listen there? */
+static bool answered(const struct sockaddr_un *a)
+{
+        AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        return fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN);
+}
+
+static int bind_at(int fd, const char *path, char *error, size_t size)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        mode_t mask;
+        int r;
+
+        if (strlen(path) >= sizeof(a.sun_path)) {
+                (void)snprintf(error, size, "%s: a socket's path has at most %zu bytes", path,
+                               sizeof(a.sun_path) - 1);
+                return -ENAMETOOLONG;
+        }
+        (void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+        mask = umask(0177); /* mode 0600, from the first moment on */
+        r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
+        if (r == -EADDRINUSE && !answered(&a) && unlink(path) == 0)
+                r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
+        (void)umask(mask);
+        if (r == -EADDRINUSE)
+                (void)snprintf(error, size, "%s: another daemon listens there", path);
+        else if (r < 0)
+                (void)snprintf(error, size, "%s: %s", path, strerror(-r));
+        return r;
+}
+
+static int make_socket(Listener *l, const char *path, char *error, size_t size)
+{
+        AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r = fd < 0 ? -errno : bind_at(fd, path, error, size);
+
+        if (r < 0)
+                return r;
+        l->path = strdup(path);
+        if (!l->path || listen(fd, BACKLOG) < 0) {
+                r = l->path ? -errno : -ENOMEM;
+                (void)unlink(path);
+                (void)snprintf(error, size, "%s: %s", path, strerror(-r));
+                return r;
+        }
+        l->fd = MOVE_FD(fd);
+        return 0;
+}
+
+static int take_passed(Listener *l, int n, char *error, size_t size)
+{
+        int fd = SD_LISTEN_FDS_START, r;
+
+        if (n != 1 || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
+                (void)snprintf(error, size, "LISTEN_FDS: expected one listening Unix stream socket, got %d %s",
+                               n, n == 1 ? "descriptor that is something else" : "descriptors");
+                return -EINVAL;
+        }
+        r = fd_nonblock(fd, true);
+        l->fd = fd;
+        return r;
+}
+
+int listener_open(Listener *l, const char *path, char *error, size_t size)
+{
+        int n = sd_listen_fds(1);
+
+        *l = (Listener){ .fd = -1 };
+        if (n < 0) {
+                (void)snprintf(error, size, "LISTEN_FDS: %s", strerror(-n));
+                return n;
+        }
+        return n ? take_passed(l, n, error, size) : make_socket(l, path, error, size);
+}
+
+int listener_start(Listener *l, Api *api)
+{
+        l->api = api;
+        if (event_assign(&l->readable, api->turn->base, l->fd, EV_READ | EV_PERSIST, on_readable, l) < 0 ||
+            event_priority_set(&l->readable, 2) < 0 || event_add(&l->readable, NULL) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+void listener_close(Listener *l)
+{
+        if (l->fd < 0)
+                return;
+        if (l->api)
+                (void)event_del(&l->readable);
+        if (l->path)
+                (void)unlink(l->path); /* somebody else may have done it */
+        free(l->path);
+        l->path = NULL;
+        l->fd = fd_close(l->fd);
+}

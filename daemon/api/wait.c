@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A Waiter links one call to one job. It pins the job, so that it is not forgotten before the reply
+ * is written; replies of WaitMany are only written while the client takes them. */
+
+#include "api/wait.h"
+
+#include <stdlib.h>
+
+#include "api/job_json.h"
+#include "base/cleanup.h"
+#include "io.brood.h"
+#include "varlink/json.h"
+
+typedef enum WaiterKind {
+        WAITER_SUBMIT,      /* Submit: the admission */
+        WAITER_SUBMIT_WAIT, /* Submit with wait, or with more: the end */
+        WAITER_WAIT,        /* Wait */
+        WAITER_BATCH,       /* one of SubmitMany */
+        WAITER_MANY,        /* one of WaitMany */
+} WaiterKind;
+
+typedef struct Waiter {
+        List in_job;   /* Job.waiters */
+        WaiterKind kind;
+        bool duplicate;
+        bool done;     /* MANY: its job has ended, its reply is to come */
+        Job *job;      /* NULL: over */
+        VarlinkCall *call;
+        struct event *timer;  /* WAIT with a timeout */
+        struct Group *group;  /* BATCH, MANY */
+} Waiter;
+
+/* The waiters of one SubmitMany or WaitMany. */
+typedef struct Group {
+        List stream; /* Client.streams, while replies wait for room */
+        VarlinkCall *call;
+        WaiterKind kind;
+        bool ordered, refused;
+        unsigned n, left; /* that have not come so far yet */
+        unsigned next;    /* ordered: whose turn it is */
+        unsigned ended;   /* unordered: entries of `order` */
+        unsigned *order;  /* unordered: indexes as they ended */
+        Waiter waiters[];
+} Group;
+
+static void attach(Waiter *w, Job *job)
+{
+        w->job = job;
+        job->pins++;
+        list_append(&job->waiters, &w->in_job);
+}
+
+static void detach(Waiter *w)
+{
+        if (!w->job)
+                return;
+        list_remove(&w->in_job);
+        w->job->pins--;
+        w->job = NULL;
+}
+
+static void waiter_free(Waiter *w)
+{
+        detach(w);
+        if (w->timer)
+                event_free(w->timer);
+        free(w);
+}
+
+static void group_free(Group *g)
+{
+        list_remove(&g->stream);
+        for (unsigned i = 0; i < g->n; i++)
+                detach(&g->waiters[i]);
+        free(g->order);
+        free(g);
+}
+
+static Waiter *waiter_new(VarlinkCall *call, WaiterKind kind, Job *job)
+{
+        Waiter *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return NULL;
+        w->kind = kind;
+        w->call = call;
+        call->owner = w;
+        attach(w, job);
+        return w;
+}
+
+static void no_memory(VarlinkCall *call)
+{
+        api_error_string(call, "io.brood.StoreFailed", "message", SLICE("no memory to wait in"));
+}
+
+void wait_gone(VarlinkCall *call)
+{
+        if (!call->owner)
+                return;
+        if (call->owner_kind == CALL_GROUP)
+                group_free(call->owner);
+        else
+                waiter_free(call->owner);
+        call->owner = NULL;
+}
+
+/* --- Submit --- */
+
+static void reply_submit(VarlinkCall *call, const Job *job, bool duplicate, bool whole, bool continues)
+{
+        Buffer *b = varlink_reply_begin(call);
+
+        emit_key(b, "id");
+        emit_uuid(b, &job->id);
+        emit_string_member(b, "state", slice_of(job_state_name(job->state)));
+        emit_bool_member(b, "duplicate", duplicate);
+        if (whole) {
+                emit_key(b, "job");
+                job_json(b, job, true);
+        }
+        varlink_reply_end(call, continues);
+}
+
+void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait)
+{
+        bool to_end = wait || r->call->more;
+        Waiter *w;
+
+        if (job->listed && (!to_end || job_state_ended(job->state))) {
+                reply_submit(r->call, job, duplicate, to_end, false);
+                return;
+        }
+        w = waiter_new(r->call, to_end ? WAITER_SUBMIT_WAIT : WAITER_SUBMIT, job);
+        if (!w) {
+                no_memory(r->call);
+                return;
+        }
+        w->duplicate = duplicate;
+        if (r->call->more && job->listed)
+                reply_submit(r->call, job, duplicate, true, true);
+}
+
+/* --- Wait --- */
+
+static void reply_job(VarlinkCall *call, const Job *job, bool continues)
+{
+        Buffer *b = varlink_reply_begin(call);
+
+        emit_key(b, "job");
+        job_json(b, job, true);
+        varlink_reply_end(call, continues);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *context)
+{
+        Waiter *w = context;
+        VarlinkCall *call = w->call;
+        Buffer *b = varlink_error_begin(call, "io.brood.WaitTimeout");
+
+        emit_key(b, "id");
+        emit_uuid(b, &w->job->id);
+        emit_string_member(b, "state", slice_of(job_state_name(w->job->state)));
+        waiter_free(w);
+        call->owner = NULL;
+        varlink_reply_end(call, false);
+}
+
+static bool arm(Waiter *w, Turn *turn, usec_t timeout)
+{
+        struct timeval t = { (time_t)(timeout / USEC_PER_SEC), (suseconds_t)(timeout % USEC_PER_SEC) };
+
+        w->timer = evtimer_new(turn->base, on_timeout, w);
+        return w->timer && evtimer_add(w->timer, &t) == 0;
+}
+
+void wait_job(const Request *r)
+{
+        const VarlinkNode *timeout = request_field(r, IO_BROOD_WAIT_IN_TIMEOUT_USEC);
+        int64_t usec = timeout->present ? varlink_int(r->scan, timeout) : -1;
+        Job *job;
+        Waiter *w;
+
+        if (timeout->present && usec < 0) {
+                varlink_invalid_parameter(r->call, "timeout_usec");
+                return;
+        }
+        job = request_job(r, IO_BROOD_WAIT_IN_ID);
+        if (!job)
+                return;
+        if (job_state_ended(job->state)) {
+                reply_job(r->call, job, false);
+                return;
+        }
+        w = waiter_new(r->call, WAITER_WAIT, job);
+        if (w && (usec < 0 || arm(w, r->api->turn, (usec_t)usec)))
+                return;
+        if (w)
+                waiter_free(w);
+        r->call->owner = NULL;
+        no_memory(r->call);
+}
+
+/* --- groups --- */
+
+static Group *group_new(VarlinkCall *call, WaiterKind kind, unsigned n)
+{
+        Group *g = calloc(1, sizeof(*g) + n * sizeof(g->waiters[0]));
+
+        if (!g)
+                return NULL;
+        g->order = kind == WAITER_MANY ? calloc(n ? n : 1, sizeof(*g->order)) : NULL;
+        if (kind == WAITER_MANY && !g->order) {
+                free(g);
+                return NULL;
+        }
+        list_init(&g->stream);
+        g->call = call;
+        g->kind = kind;
+        g->n = g->left = n;
+        for (unsigned i = 0; i < n; i++) {
+                g->waiters[i] = (Waiter){ .kind = kind, .call = call, .group = g };
+                list_init(&g->waiters[i].in_job);
+        }
+        call->owner = g;
+        call->owner_kind = CALL_GROUP;
+        return g;
+}
+
+/* --- SubmitMany --- */
+
+static void reply_batch(Group *g)
+{
+        VarlinkCall *call = g->call;
+        Buffer *b;
+
+        if (g->refused) {
+                group_free(g);
+                call->owner = NULL;
+                api_error_string(call, "io.brood.StoreFailed", "message", SLICE("the jobs could not be stored"));
+                return;
+        }
+        b = varlink_reply_begin(call);
+        emit_key(b, "ids");
+        emit_open(b, '[');
+        for (unsigned i = 0; i < g->n; i++)
+                emit_uuid(b, &g->waiters[i].job->id);
+        emit_close(b, ']');
+        group_free(g);
+        call->owner = NULL;
+        varlink_reply_end(call, false);
+}
+
+void wait_all_submitted(const Request *r, Job **jobs, unsigned n)
+{
+        Group *g = group_new(r->call, WAITER_BATCH, n);
+
+        if (!g) {
+                no_memory(r->call);
+                return;
+        }
+        for (unsigned i = 0; i < n; i++) {
+                attach(&g->waiters[i], jobs[i]);
+                g->left -= jobs[i]->listed;
+        }
+        if (g->left == 0)
+                reply_batch(g);
+}
+
+static void batch_event(Waiter *w, unsigned events)
+{
+        Group *g = w->group;
+
+        if (w->done)
+                return;
+        w->done = true;
+        g->refused |= events & EVENT_REFUSED;
+        if (events & EVENT_REFUSED)
+                detach(w);
+        if (--g->left == 0)
+                reply_batch(g);
+}
+
+/* --- WaitMany --- */
+
+/* The next waiter whose reply may be written; NULL: none yet. */
+static Waiter *next_reply(const Group *g)
+{
+        Waiter *w;
+
+        if (g->next == g->n)
+                return NULL;
+        if (!g->ordered)
+                return g->next < g->ended ? (Waiter *)&g->waiters[g->order[g->next]] : NULL;
+        w = (Waiter *)&g->waiters[g->next];
+        return w->done ? w : NULL;
+}
+
+/* Writes what can be written; the group may be gone after it. */
+static void stream(Group *g)
+{
+        Client *c = client_of(g->call);
+        VarlinkCall *call = g->call;
+        Waiter *w;
+
+        while ((w = next_reply(g))) {
+                bool last = g->next + 1 == g->n;
+                Job *job = w->job;
+
+                if (client_backlog(c) > CLIENT_SOFT_LIMIT / 2) {
+                        if (list_empty(&g->stream))
+                                list_append(&c->streams, &g->stream);
+                        return;
+                }
+                g->next++;
+                if (last)
+                        call->owner = NULL;
+                reply_job(call, job, !last);
+                if (last) {
+                        group_free(g);
+                        return;
+                }
+                detach(w);
+        }
+        list_remove(&g->stream);
+}
+
+void wait_streams_go_on(Client *c)
+{
+        Group *g, *next;
+
+        if (list_empty(&c->streams) || client_backlog(c) > CLIENT_SOFT_LIMIT / 4)
+                return;
+        LIST_FOREACH_SAFE(&c->streams, g, next, stream)
+                stream(g);
+}
+
+static void note_ended(Waiter *w)
+{
+        Group *g = w->group;
+
+        if (w->done)
+                return;
+        w->done = true;
+        g->order[g->ended++] = (unsigned)(w - g->waiters);
+}
+
+static unsigned count_elements(const VarlinkScan *scan, const VarlinkNode *array)
+{
+        unsigned n = 0;
+
+        for (uint32_t at = array->child; at; at = varlink_node(scan, at)->next)
+                n++;
+        return n;
+}
+
+/* Attaches all of them; false after the call was answered with an error. */
+static bool attach_all(const Request *r, Group *g, const VarlinkNode *ids)
+{
+        unsigned i = 0;
+
+        for (uint32_t at = ids->child; at; at = varlink_node(r->scan, at)->next, i++) {
+                Slice text = varlink_slice(r->scan, varlink_node(r->scan, at));
+                Job *job = NULL;
+                Uuid id;
+
+                if (uuid_parse(text, &id))
+                        job = core_find(r->api->core, &id, r->client->uid, r->client->operator);
+                if (!job) {
+                        group_free(g);
+                        r->call->owner = NULL;
+                        api_error_string(r->call, "io.brood.NoSuchJob", "id", text);
+                        return false;
+                }
+                attach(&g->waiters[i], job);
+                if (job_state_ended(job->state))
+                        note_ended(&g->waiters[i]);
+        }
+        return true;
+}
+
+void wait_many(const Request *r)
+{
+        const VarlinkNode *ids = request_field(r, IO_BROOD_WAIT_MANY_IN_IDS);
+        unsigned n = count_elements(r->scan, ids);
+        Group *g;
+
+        if (!r->call->more) {
+                api_error_empty(r->call, "org.varlink.service.ExpectedMore");
+                return;
+        }
+        if (n == 0) {
+                varlink_invalid_parameter(r->call, "ids");
+                return;
+        }
+        g = group_new(r->call, WAITER_MANY, n);
+        if (!g) {
+                no_memory(r->call);
+                return;
+        }
+        g->ordered = varlink_bool(r->scan, request_field(r, IO_BROOD_WAIT_MANY_IN_ORDERED));
+        if (attach_all(r, g, ids))
+                stream(g);
+}
+
+/* --- what has become of jobs --- */
+
+static void refused(Waiter *w)
+{
+        VarlinkCall *call = w->call;
+
+        waiter_free(w);
+        call->owner = NULL;
+        api_error_string(call, "io.brood.StoreFailed", "message", SLICE("the job could not be stored"));
+}
+
+static void single_event(Waiter *w, Job *job, unsigned events)
+{
+        VarlinkCall *call = w->call;
+        bool ended = events & EVENT_ENDED, duplicate = w->duplicate;
+        WaiterKind kind = w->kind;
+
+        if (events & EVENT_REFUSED) {
+                refused(w);
+                return;
+        }
+        if (kind == WAITER_SUBMIT_WAIT && call->more && !ended) {
+                if (events & (EVENT_ADMITTED | EVENT_CHANGED))
+                        reply_submit(call, job, duplicate, true, true);
+                return;
+        }
+        if (kind != WAITER_SUBMIT && !ended)
+                return;
+        waiter_free(w);
+        call->owner = NULL;
+        if (kind == WAITER_WAIT)
+                reply_job(call, job, false);
+        else
+                reply_submit(call, job, duplicate, kind == WAITER_SUBMIT_WAIT, false);
+}
+
+void wait_notify(Job *job, unsigned events)
+{
+        List waiters;
+        Waiter *w;
+
+        /* Answering a call may free any waiter, the next one too: take them one by one from a list of
+         * their own. */
+        list_init(&waiters);
+        list_splice(&waiters, &job->waiters);
+        while ((w = LIST_FIRST(&waiters, Waiter, in_job))) {
+                list_remove(&w->in_job);
+                list_append(&job->waiters, &w->in_job);
+                if (w->kind == WAITER_BATCH) {
+                        batch_event(w, events);
+                } else if (w->kind == WAITER_MANY) {
+                        if (events & EVENT_ENDED) {
+                                note_ended(w);
+                                stream(w->group);
+                        }
+                } else {
+                        single_event(w, job, events);
+                }
+        }
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The verbs; each returns a status. */
+
+#include "ctl/ctl.h"
+
+int verb_submit(Ctl *ctl);
+int verb_run(Ctl *ctl);
+int verb_map(Ctl *ctl);
+int verb_wait(Ctl *ctl);
+int verb_get(Ctl *ctl);
+int verb_list(Ctl *ctl);
+int verb_cancel(Ctl *ctl);
+int verb_retry(Ctl *ctl);
+int verb_status(Ctl *ctl);
+int verb_pools(Ctl *ctl);
+int verb_workers(Ctl *ctl);
+int verb_pause(Ctl *ctl);
+int verb_resume(Ctl *ctl);
+int verb_scale(Ctl *ctl);
+int verb_restart(Ctl *ctl);
+int verb_reload(Ctl *ctl);
+int verb_drain(Ctl *ctl);
+int verb_check_config(Ctl *ctl);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "lifecycle.h"
+
+#include "api/pending.h"
+#include "ops/log.h"
+#include "ops/service.h"
+#include "supervisor.h"
+
+void lifecycle_init(Lifecycle *l)
+{
+        *l = (Lifecycle){ .phase = PHASE_STARTING };
+        list_init(&l->drain_calls);
+}
+
+const char *lifecycle_state(const Supervisor *s)
+{
+        switch (s->lifecycle.phase) {
+        case PHASE_STARTING:
+                return "starting";
+        case PHASE_RUNNING:
+                return s->candidate ? "reloading" : "running";
+        case PHASE_DRAINING:
+                return "draining";
+        default:
+                return "stopping";
+        }
+}
+
+/* Jobs are handed out and taken, or not. */
+static void open_doors(Supervisor *s, bool open)
+{
+        s->pools.dispatching = open;
+        s->api.draining = !open;
+        if (!open)
+                pools_recall(&s->pools, clock_steady());
+        s->dirty = true;
+}
+
+void lifecycle_run(Supervisor *s)
+{
+        s->lifecycle.phase = PHASE_RUNNING;
+        open_doors(s, true);
+        log_notice("broodd %s is ready: %u pools", BROOD_VERSION, s->settings->n_pools);
+        service_ready();
+}
+
+void lifecycle_drain(Supervisor *s)
+{
+        if (s->lifecycle.phase != PHASE_RUNNING)
+                return;
+        log_notice("draining: no new jobs");
+        s->lifecycle.phase = PHASE_DRAINING;
+        open_doors(s, false);
+}
+
+void lifecycle_resume(Supervisor *s)
+{
+        VarlinkCall *call;
+
+        if (s->lifecycle.phase != PHASE_DRAINING)
+                return;
+        log_notice("resumed");
+        s->lifecycle.phase = PHASE_RUNNING;
+        open_doors(s, true);
+        while ((call = pending_take(&s->lifecycle.drain_calls)))
+                varlink_reply_empty(call); /* it was drained, or is no longer to be */
+}
+
+void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
+{
+        Lifecycle *l = &s->lifecycle;
+        usec_t limit = s->settings ? s->settings->stop_timeout : 0;
+        struct timeval t = { (time_t)(limit / USEC_PER_SEC), (suseconds_t)(limit % USEC_PER_SEC) };
+
+        s->dirty = true;
+        if (l->phase >= PHASE_FINISH) {
+                l->force = true;
+                return;
+        }
+        log_notice("stopping: %s; %u jobs run", why, pools_running(&s->pools));
+        service_stopping(why);
+        l->phase = PHASE_FINISH;
+        l->why = why;
+        l->force = force;
+        l->status = status;
+        open_doors(s, false);
+        if (limit != USEC_INFINITY)
+                (void)evtimer_add(s->stop_timer, &t);
+}
+
+static void tell_dropped(Supervisor *s)
+{
+        if (s->core.open)
+                log_warning("%llu jobs that were only in memory are dropped", (unsigned long long)s->core.open);
+        api_tell_draining(&s->api);
+}
+
+bool lifecycle_step(Supervisor *s, usec_t now)
+{
+        Lifecycle *l = &s->lifecycle;
+        VarlinkCall *call;
+
+        switch (l->phase) {
+        case PHASE_DRAINING:
+                if (pools_running(&s->pools))
+                        return false;
+                while ((call = pending_take(&l->drain_calls)))
+                        varlink_reply_empty(call);
+                return false;
+        case PHASE_FINISH:
+                if (pools_running(&s->pools) && !l->force)
+                        return false;
+                s->pools.stopping = true;
+                pools_leave(&s->pools, l->force, now);
+                l->phase = PHASE_LEAVE;
+                return true;
+        case PHASE_LEAVE:
+                if (l->force)
+                        pools_leave(&s->pools, true, now);
+                if (pools_workers(&s->pools))
+                        return false;
+                tell_dropped(s);
+                pools_close(&s->pools);
+                l->phase = PHASE_CLOSE;
+                return true;
+        case PHASE_CLOSE:
+                if (pools_processes(&s->pools))
+                        return false;
+                l->phase = PHASE_OVER;
+                return true;
+        default:
+                return false;
+        }
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "pool/dispatch.h"
+
+#include <errno.h>
+
+#include "pool/pools.h"
+
+/* Workers looked at in search of a line with room. */
+enum { MAX_LOOK = 64 };
+
+static unsigned idle_slots(const Pool *pool)
+{
+        const Slot *slot;
+        unsigned n = 0;
+
+        LIST_FOREACH(&pool->idle, slot, idle)
+                n++;
+        return n;
+}
+
+/* How many jobs of this handler could go to slots now. */
+static unsigned room(const Pool *pool, const CoreHandler *handler)
+{
+        const Worker *w;
+        unsigned n = 0, looked = 0, idle = idle_slots(pool);
+
+        LIST_FOREACH(&pool->workers, w, in_pool) {
+                for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
+                        n += slot_room(&w->slots[i], handler);
+                if (++looked == MAX_LOOK)
+                        break;
+        }
+        return MAX(n, idle);
+}
+
+void dispatch_pool(Pool *pool)
+{
+        Core *core = pool->pools->core;
+        Job *job = core_peek(core, pool->core);
+        unsigned n;
+
+        if (!job)
+                return;
+        n = room(pool, job->handler);
+        while (pool->core->claiming < n && core_claim(core, pool->core))
+                ;
+}
+
+static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
+{
+        Worker *w, *next;
+        int looked = 0;
+
+        LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool) {
+                if (looked++ == MAX_LOOK)
+                        return NULL;
+                for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
+                        if (slot_room(&w->slots[i], handler)) {
+                                list_remove(&w->in_pool); /* the next one is another's turn */
+                                list_append(&pool->workers, &w->in_pool);
+                                return &w->slots[i];
+                        }
+        }
+        return NULL;
+}
+
+void dispatch_job(Pool *pool, Job *job, usec_t now)
+{
+        Slot *slot = LIST_FIRST(&pool->idle, Slot, idle);
+        int r;
+
+        if (!slot)
+                slot = shortest_line(pool, job->handler);
+        if (!slot || !pool->pools->dispatching) {
+                core_unclaim(pool->pools->core, job, now);
+                return;
+        }
+        r = slot_give(slot, job, now);
+        if (r == 0)
+                return;
+        core_unclaim(pool->pools->core, job, now);
+        worker_kill(slot->worker, END_RETIRED, "no room for a job: %d", r);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Which job goes to which slot. */
+
+#include "pool/pool.h"
+
+/* Claims as many ready jobs as there is room for. */
+void dispatch_pool(Pool *pool);
+
+/* A claimed job goes to a slot: an idle one, or into the line of one whose runs are short. If there
+ * is none any more it goes back to the queue. */
+void dispatch_job(Pool *pool, Job *job, usec_t now);

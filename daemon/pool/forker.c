@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "pool/forker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "ops/log.h"
+#include "pool/pools.h"
+#include "pool/preparation.h"
+#include "process/forker.h"
+#include "process/start.h"
+
+extern char **environ;
+
+DEFINE_CLEANUP(Forker, forker_free);
+
+void forker_free(Forker *f)
+{
+        list_remove(&f->link);
+        if (f->channel >= 0)
+                (void)event_del(&f->readable);
+        fd_close(f->channel);
+        fd_close(f->pidfd);
+        free(f->handlers);
+        free(f);
+}
+
+static Worker *find_worker(Forker *f, const ForkerEvent *e)
+{
+        Worker *w;
+
+        LIST_FOREACH(&f->pool->workers, w, in_pool)
+                if (w->forker == f && w->seat == e->seat && w->generation == e->generation)
+                        return w;
+        return NULL;
+}
+
+static void on_birth(Forker *f, const ForkerEvent *e, int *pidfd)
+{
+        Worker *w = find_worker(f, e);
+
+        if (!w)
+                return;
+        if (e->error)
+                worker_not_born(w, e->error);
+        else
+                worker_born(w, e->pid, MOVE_FD(*pidfd));
+}
+
+static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pidfd)
+{
+        Pool *pool = f->pool;
+        Worker *w;
+
+        switch (e->kind) {
+        case FORKER_READY:
+                f->ready = true;
+                f->handlers = strdup(text);
+                pool_forker_ready(pool, f);
+                break;
+        case FORKER_FAILED:
+                f->failed = true;
+                pool_forker_failed(pool, f, text);
+                break;
+        case FORKER_BIRTH:
+                on_birth(f, e, pidfd);
+                break;
+        case FORKER_EXIT:
+                w = find_worker(f, e);
+                if (w)
+                        worker_exited(w, &e->verdict, clock_steady());
+                break;
+        }
+        pool->pools->dirty = true;
+}
+
+/* One message of the channel. Returns false when there is none. */
+static bool read_event(Forker *f)
+{
+        static char message[sizeof(ForkerEvent) + FORKER_TEXT_MAX + 1];
+        ForkerEvent *e = (ForkerEvent *)(void *)message;
+        AUTO(fd_close) int pidfd = -1;
+        size_t n_fds = 1;
+        ssize_t n = fd_receive(f->channel, message, sizeof(message) - 1, &pidfd, &n_fds, MSG_DONTWAIT);
+
+        if (n_fds == 0 || n < 0)
+                pidfd = -1;
+        if (n < (ssize_t)sizeof(ForkerEvent)) {
+                if (n != -EAGAIN && n != -EINTR)
+                        (void)event_del(&f->readable); /* it has gone; SIGCHLD says how */
+                return false;
+        }
+        message[n] = '\0';
+        on_event(f, e, e->text, &pidfd);
+        return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+        Forker *f = context;
+
+        for (int i = 0; i < 64 && read_event(f); i++)
+                ;
+}
+
+static const char *program_path(char *to, size_t size)
+{
+        const char *directory = getauxval(AT_SECURE) ? NULL : getenv("BROOD_LIBEXEC");
+
+        (void)snprintf(to, size, "%s/brood-forkserver", directory ? directory : BROOD_LIBEXEC_DIR);
+        return to;
+}
+
+static int start_process(Forker *f, int channel, int preparation)
+{
+        Pools *pools = f->pool->pools;
+        char path[4096];
+        char *argv[] = { path, NULL };
+        const int fds[] = { channel, pools->sentinel.watch, preparation, pools->lock_fd };
+        ProcessStart start = { .path = program_path(path, sizeof(path)),
+                               .argv = argv,
+                               .environment = environ,
+                               .in = -1,
+                               .out = STDERR_FILENO,
+                               .err = STDERR_FILENO,
+                               .fds = fds,
+                               .n_fds = ELEMENTS(fds),
+                               .new_session = true };
+        int r = process_start(&start, &f->pid, &f->pidfd);
+
+        if (r < 0)
+                log_error("pool=%s: can not start %s: %s", f->pool->core->name, path, strerror(-r));
+        return r;
+}
+
+int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret)
+{
+        AUTO(forker_free) Forker *f = calloc(1, sizeof(*f));
+        AUTO(fd_close) int preparation = -1;
+        AUTO(fd_close) int theirs = -1;
+        Pools *pools = pool->pools;
+        int ends[2], r;
+
+        if (!f)
+                return -ENOMEM;
+        f->pool = pool;
+        f->pidfd = f->channel = -1;
+        list_init(&f->link);
+        preparation = pool_preparation(settings, pools->settings, pools->nofile_soft);
+        if (preparation < 0)
+                return preparation;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        theirs = ends[1];
+        if (event_assign(&f->readable, pools->turn->base, ends[0], EV_READ | EV_PERSIST, on_readable, f) < 0 ||
+            event_priority_set(&f->readable, 0) < 0 || event_add(&f->readable, NULL) < 0) {
+                fd_close(ends[0]);
+                return -ENOMEM;
+        }
+        f->channel = ends[0];
+        r = start_process(f, theirs, preparation);
+        if (r < 0)
+                return r;
+        list_append(&pool->forkers, &f->link);
+        *ret = MOVE_PTR(f);
+        return 0;
+}
+
+int forker_ask(Forker *f, unsigned seat, unsigned generation, const int *fds, unsigned n_fds)
+{
+        ForkerRequest request = { seat, generation };
+        ssize_t n = fd_send(f->channel, &request, sizeof(request), fds, n_fds, MSG_DONTWAIT);
+
+        return n < 0 ? (int)n : 0;
+}
+
+void forker_retire(Forker *f)
+{
+        f->retired = true;
+        if (f->n_workers || f->channel < 0)
+                return;
+        (void)event_del(&f->readable);
+        f->channel = fd_close(f->channel); /* it hears that, ends what is below it, and itself */
+}
+
+void forker_gone(Forker *f)
+{
+        Worker *w, *next;
+
+        if (f->channel >= 0)
+                while (read_event(f)) /* its last words */
+                        ;
+        f->gone = true;
+        LIST_FOREACH_SAFE(&f->pool->workers, w, next, in_pool)
+                if (w->forker == f) {
+                        w->forker = NULL;
+                        if (w->pid == 0)
+                                worker_not_born(w, ECHILD);
+                        else
+                                worker_kill(w, END_FORKER, "pool %s, fork server pid %d", f->pool->core->name,
+                                            (int)f->pid);
+                }
+        pool_forker_gone(f->pool, f);
+}

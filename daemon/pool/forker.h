@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A fork server, as the supervisor sees it: its process and the channel to it. */
+
+#include <event2/event_struct.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "pool/pool.h"
+
+typedef struct Forker {
+        List link; /* Pool.forkers */
+        Pool *pool;
+        pid_t pid;
+        int pidfd, channel;
+        struct event readable;
+        bool ready, failed;
+        bool retired;      /* it goes with its last worker */
+        bool gone;         /* it has ended */
+        unsigned n_workers; /* that it has been asked for and that are not over */
+        char *handlers;    /* what the module offers, a line each; NULL: not known */
+} Forker;
+
+/* Starts one. It reports to pool_forker_ready() or pool_forker_failed(). Returns 0 or -errno. */
+int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret);
+
+/* Asks for a worker; the descriptors are copied. Returns 0 or -errno. */
+int forker_ask(Forker *forker, unsigned seat, unsigned generation, const int *fds, unsigned n_fds);
+
+/* No more workers: it ends when it has none. */
+void forker_retire(Forker *forker);
+
+/* It was reaped: its workers are orphans. */
+void forker_gone(Forker *forker);
+void forker_free(Forker *forker);

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A change of a pool (its start, RestartPool, a reload that touches what its workers are made from)
+ * goes in two steps: a new fork server starts and loads the module; only when it is ready, and
+ * whoever asked agrees, is it made the pool's. From then on the workers of the old epoch serve on
+ * until workers of the new one are ready to take over from each. */
+
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/entropy.h"
+#include "core/pool_policy.h"
+#include "ops/log.h"
+#include "pool/forker.h"
+#include "pool/obituary.h"
+#include "pool/pools.h"
+#include "process/preparation.h"
+
+DEFINE_CLEANUP(Pool, pool_free);
+
+void pool_touch(Pool *pool)
+{
+        pool->check = true;
+        pool->pools->dirty = true;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+        pool_touch(context);
+}
+
+static void wake_at(Pool *pool, usec_t when, usec_t now)
+{
+        usec_t left = when > now ? when - now : 0;
+        struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
+
+        (void)event_add(&pool->timer, &t);
+}
+
+static JobPolicy policy_of(const PoolSettings *s)
+{
+        return (JobPolicy){ .timeout = s->timeout,
+                            .backoff = s->backoff,
+                            .backoff_max = s->backoff_max,
+                            .max_attempts = (uint32_t)s->max_attempts,
+                            .poison_deaths = (uint32_t)s->poison_deaths,
+                            .max_queued = s->max_queued,
+                            .priority = (int)s->priority };
+}
+
+void pool_adopt(Pool *pool, PoolSettings *settings)
+{
+        pool->settings = settings;
+        pool->core->policy = policy_of(settings);
+        pool->min_workers = (unsigned)settings->min_workers;
+        pool->spares = (unsigned)settings->spare_workers;
+        pool->removed = false;
+        pool_touch(pool);
+}
+
+int pool_new(Pool **ret, Pools *pools, PoolSettings *settings)
+{
+        AUTO(pool_free) Pool *pool = calloc(1, sizeof(*pool));
+
+        if (!pool)
+                return -ENOMEM;
+        pool->pools = pools;
+        list_init(&pool->link);
+        list_init(&pool->forkers);
+        list_init(&pool->workers);
+        list_init(&pool->idle);
+        list_init(&pool->restart_calls);
+        evtimer_assign(&pool->timer, pools->turn->base, on_timer, pool);
+        pool->core = core_pool(pools->core, settings->name);
+        if (!pool->core)
+                return -ENOMEM;
+        pool->core->owner = pool;
+        pool_adopt(pool, settings);
+        list_append(&pools->pools, &pool->link);
+        *ret = MOVE_PTR(pool);
+        return 0;
+}
+
+void pool_free(Pool *pool)
+{
+        Forker *f, *next;
+
+        list_remove(&pool->link);
+        if (pool->core && pool->core->owner == pool)
+                pool->core->owner = NULL;
+        (void)event_del(&pool->timer);
+        LIST_FOREACH_SAFE(&pool->forkers, f, next, link)
+                forker_free(f);
+        free(pool->change_error);
+        free(pool->seats);
+        free(pool);
+}
+
+/* --- changes --- */
+
+int pool_change(Pool *pool, PoolSettings *settings)
+{
+        int r;
+
+        free(pool->change_error);
+        pool->change_error = NULL;
+        pool_abandon(pool);
+        r = forker_start(pool, settings, &pool->next_forker);
+        if (r == 0)
+                pool->change = CHANGE_FORKER;
+        return r;
+}
+
+void pool_abandon(Pool *pool)
+{
+        if (pool->next_forker)
+                forker_retire(pool->next_forker);
+        pool->next_forker = NULL;
+        if (pool->change == CHANGE_FORKER)
+                pool->change = CHANGE_NONE;
+}
+
+/* Handlers= left out: all that the module offers. */
+static int complete_handlers(PoolSettings *s, const char *offered)
+{
+        size_t n = 0;
+        char **list;
+
+        if (s->handlers || !offered)
+                return 0;
+        for (const char *p = offered; *p; p++)
+                n += *p == '\n';
+        list = calloc(n + 1, sizeof(*list));
+        if (!list)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                size_t length = strcspn(offered, "\n");
+
+                list[i] = strndup(offered, length);
+                if (!list[i]) {
+                        texts_free(list);
+                        return -ENOMEM;
+                }
+                offered += length + 1;
+        }
+        s->handlers = list;
+        return 0;
+}
+
+int pool_bind_handlers(Pool *pool)
+{
+        for (char **name = pool->settings->handlers; name && *name; name++) {
+                CoreHandler *h = core_handler(pool->pools->core, *name);
+
+                if (!h)
+                        return -ENOMEM;
+                core_bind_handler(pool->pools->core, h, pool->core);
+        }
+        return 0;
+}
+
+static void retire_spares(Pool *pool)
+{
+        Worker *w, *next;
+        usec_t now = clock_steady();
+
+        LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
+                if (w->epoch != pool->epoch && w->state != WORKER_ACTIVE)
+                        worker_leave(w, END_RETIRED, false, now);
+}
+
+void pool_commit(Pool *pool, PoolSettings *settings)
+{
+        Forker *old = pool->forker;
+
+        ASSERT(pool->next_forker && pool->next_forker->ready);
+        if (complete_handlers(settings, pool->next_forker->handlers) < 0)
+                log_error("pool=%s: no memory for the names of its handlers", pool->core->name);
+        pool->forker = MOVE_PTR(pool->next_forker);
+        pool->change = CHANGE_WORKERS;
+        pool->epoch++;
+        for (unsigned i = 0; i < pool->n_seats; i++) {
+                pool->seats[i].worker = NULL;
+                pool->seats[i].restart = (SeatRestart){ 0 };
+        }
+        pool->breaker = (Breaker){ 0 };
+        pool_adopt(pool, settings);
+        if (pool_bind_handlers(pool) < 0)
+                log_error("pool=%s: no memory for its handlers", pool->core->name);
+        retire_spares(pool);
+        if (old)
+                forker_retire(old);
+}
+
+void pool_forker_ready(Pool *pool, Forker *forker)
+{
+        if (forker == pool->forker) {
+                pool->forker_restart.failed_starts = 0;
+                pool_touch(pool);
+        } else if (forker == pool->next_forker) {
+                pool->pools->forker_decided(pool->pools, pool);
+        }
+}
+
+void pool_forker_failed(Pool *pool, Forker *forker, const char *why)
+{
+        log_error("pool=%s: fork server pid=%d can not serve: %s", pool->core->name, (int)forker->pid, why);
+        free(pool->change_error);
+        pool->change_error = strdup(why);
+        if (forker != pool->next_forker)
+                return;
+        pool->next_forker = NULL;
+        pool->change = CHANGE_NONE;
+        pool->pools->forker_decided(pool->pools, pool);
+}
+
+void pool_forker_gone(Pool *pool, Forker *forker)
+{
+        usec_t now = clock_steady();
+
+        if (forker == pool->next_forker)
+                pool_forker_failed(pool, forker, "it died while it loaded the module");
+        if (forker == pool->forker) {
+                pool->forker = NULL;
+                if (forker->ready)
+                        restart_died(&pool->forker_restart, now);
+                else
+                        restart_failed_start(&pool->forker_restart, &pool->breaker, now, entropy_u64());
+        }
+        forker_free(forker);
+        pool_touch(pool);
+}
+
+/* --- seats --- */
+
+static int have_seats(Pool *pool, unsigned n)
+{
+        Seat *seats;
+
+        if (n <= pool->n_seats)
+                return 0;
+        seats = realloc(pool->seats, n * sizeof(*seats));
+        if (!seats)
+                return -ENOMEM;
+        memset(seats + pool->n_seats, 0, (n - pool->n_seats) * sizeof(*seats));
+        pool->seats = seats;
+        pool->n_seats = n;
+        return 0;
+}
+
+static PoolCensus census(const Pool *pool)
+{
+        PoolCensus c = { .min = pool->min_workers, .spares = pool->spares,
+                         .breaker_open = pool->breaker.open };
+        const Worker *w;
+
+        LIST_FOREACH(&pool->workers, w, in_pool)
+                if (w->epoch == pool->epoch) {
+                        c.active += w->state == WORKER_ACTIVE;
+                        c.spare += w->state == WORKER_SPARE;
+                        c.starting += w->state == WORKER_STARTING;
+                }
+        return c;
+}
+
+static void promote(Pool *pool, unsigned n)
+{
+        Worker *w;
+
+        LIST_FOREACH(&pool->workers, w, in_pool) {
+                if (!n)
+                        return;
+                if (w->epoch == pool->epoch && w->state == WORKER_SPARE) {
+                        worker_promote(w);
+                        n--;
+                }
+        }
+}
+
+/* Those in the highest seats go first. */
+static void retire(Pool *pool, WorkerState state, unsigned n, usec_t now)
+{
+        for (unsigned i = pool->n_seats; i-- && n;) {
+                Worker *w = pool->seats[i].worker;
+
+                if (w && w->state == state) {
+                        worker_leave(w, END_RETIRED, false, now);
+                        n--;
+                }
+        }
+}
+
+static void start(Pool *pool, unsigned n, usec_t now)
+{
+        unsigned wanted = pool->min_workers + pool->spares;
+        usec_t earliest = USEC_INFINITY;
+
+        if (have_seats(pool, wanted) < 0)
+                return;
+        for (unsigned i = 0; i < wanted && n; i++) {
+                Seat *seat = &pool->seats[i];
+                int r;
+
+                if (seat->worker)
+                        continue;
+                if (seat->restart.not_before > now) {
+                        earliest = MIN(earliest, seat->restart.not_before);
+                        continue;
+                }
+                r = worker_start(pool, i, ++seat->generation, &seat->worker);
+                if (r < 0) {
+                        log_warning("pool=%s: can not start a worker: %s", pool->core->name, strerror(-r));
+                        restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
+                        earliest = MIN(earliest, seat->restart.not_before);
+                        continue;
+                }
+                n--;
+        }
+        if (earliest != USEC_INFINITY)
+                wake_at(pool, earliest, now);
+}
+
+/* As new workers get ready, as many old ones go. */
+static void hand_over(Pool *pool, unsigned new_active, usec_t now)
+{
+        unsigned old = 0, keep = pool->min_workers > new_active ? pool->min_workers - new_active : 0;
+        Worker *w, *next;
+
+        LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
+                if (w->epoch != pool->epoch && w->state == WORKER_ACTIVE && ++old > keep)
+                        worker_leave(w, END_RETIRED, false, now);
+        if (pool->change == CHANGE_WORKERS && keep == 0)
+                pool->change = CHANGE_NONE;
+}
+
+static void start_forker(Pool *pool, usec_t now)
+{
+        if (pool->forker_restart.not_before > now) {
+                wake_at(pool, pool->forker_restart.not_before, now);
+                return;
+        }
+        log_notice("pool=%s: starting a new fork server", pool->core->name);
+        if (forker_start(pool, pool->settings, &pool->forker) < 0) {
+                restart_failed_start(&pool->forker_restart, &pool->breaker, now, entropy_u64());
+                wake_at(pool, pool->forker_restart.not_before, now);
+        }
+}
+
+static void leave_all(Pool *pool, usec_t now)
+{
+        Worker *w, *next;
+
+        LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
+                worker_leave(w, END_RETIRED, false, now);
+        if (pool->forker && !pool->forker->retired)
+                forker_retire(pool->forker);
+}
+
+void pool_fill(Pool *pool, usec_t now)
+{
+        PoolCensus c;
+        PoolWish wish;
+
+        pool->check = false;
+        if (pool->removed) {
+                leave_all(pool, now);
+                return;
+        }
+        c = census(pool);
+        wish = pool_wish(&c);
+        promote(pool, wish.promote);
+        hand_over(pool, c.active + wish.promote, now);
+        retire(pool, WORKER_ACTIVE, wish.demote, now);
+        retire(pool, WORKER_SPARE, wish.leave, now);
+        if (pool->pools->stopping)
+                return;
+        if (!pool->forker && pool->epoch)
+                start_forker(pool, now);
+        else if (pool->forker && pool->forker->ready && wish.start)
+                start(pool, wish.start, now);
+}
+
+/* --- facts about workers --- */
+
+void pool_worker_ready(Pool *pool, Worker *w, usec_t now)
+{
+        bool was_open = pool->breaker.open;
+
+        if (w->seat < pool->n_seats)
+                restart_ready(&pool->seats[w->seat].restart, &pool->breaker);
+        if (was_open)
+                log_notice("pool=%s: a worker is ready again, the breaker closes", pool->core->name);
+        pool_touch(pool);
+}
+
+static bool asked_for(const Worker *w)
+{
+        return w->end == END_RETIRED || w->end == END_SHUTDOWN;
+}
+
+/* What its death means for its seat. */
+static void judge(Pool *pool, Worker *w, usec_t now)
+{
+        Seat *seat = &pool->seats[w->seat];
+        bool was_open = pool->breaker.open;
+
+        if (!asked_for(w))
+                pool->deaths++;
+        if (seat->worker != w)
+                return;
+        seat->worker = NULL;
+        if (asked_for(w))
+                return;
+        if (w->prepared || w->end == END_FORKER)
+                restart_died(&seat->restart, now);
+        else
+                restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
+        if (pool->breaker.open && !was_open)
+                log_error("pool=%s: %u workers in a row died before they were ready: the breaker is open, one "
+                          "at a time is tried", pool->core->name, pool->breaker.failed_starts);
+}
+
+void pool_worker_over(Pool *pool, Worker *w, usec_t now)
+{
+        Forker *f = w->forker;
+
+        if (w->pid)
+                obituary_log(w, now);
+        for (unsigned i = 0; i < w->n_slots; i++)
+                slot_bury(&w->slots[i], obituary_outcome(w), now);
+        judge(pool, w, now);
+        worker_free(w);
+        if (f && --f->n_workers == 0 && f->retired)
+                forker_retire(f);
+        pool_touch(pool);
+}
+
+bool pool_is_empty(const Pool *pool)
+{
+        return list_empty(&pool->workers) && list_empty(&pool->forkers);
+}
+
+PoolCount pool_count(const Pool *pool)
+{
+        PoolCount n = { 0 };
+        const Worker *w;
+
+        LIST_FOREACH(&pool->workers, w, in_pool) {
+                n.workers++;
+                n.starting += w->state == WORKER_STARTING;
+                n.spare += w->state == WORKER_SPARE;
+                n.busy += w->state >= WORKER_ACTIVE && worker_busy(w);
+                n.idle += w->state == WORKER_ACTIVE && !worker_busy(w);
+        }
+        return n;
+}
+
+const char *pool_state(const Pool *pool)
+{
+        if (pool->removed || pool->pools->stopping || !pool->pools->dispatching)
+                return "draining";
+        if (pool->core->paused)
+                return "paused";
+        return pool->breaker.open ? "failed" : "running";
+}

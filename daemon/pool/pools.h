@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* All pools of the daemon, and what they share. */
+
+#include <event2/event.h>
+
+#include "core/core.h"
+#include "pool/pool.h"
+#include "process/sentinel.h"
+#include "settings/settings.h"
+#include "varlink/event.h"
+#include "varlink/interface.h"
+
+typedef struct Pools {
+        Core *core;
+        Turn *turn;
+        Settings *settings;            /* in force; owned by the supervisor */
+        VarlinkInterface *interface;   /* io.brood.Worker */
+        VarlinkScan scan;              /* the reply being read */
+        Sentinel sentinel;
+        int lock_fd;                   /* of the state directory */
+        int runtime_dir;               /* where sockets of commands are born */
+        uint64_t nofile_soft;          /* the soft limit of open files that children get back */
+        List pools;                    /* Pool.link */
+        bool dispatching;              /* jobs may be claimed */
+        bool dirty;                    /* something changed: settle again */
+        bool stopping;                 /* dead workers are not replaced */
+        /* A forker of a candidate config, or of a restart, is ready or has failed. */
+        void (*forker_decided)(struct Pools *pools, Pool *pool);
+        struct event *stall_timer;
+} Pools;
+
+/* Starts nothing. Returns 0 or -errno. */
+int pools_init(Pools *pools, Core *core, Turn *turn);
+void pools_fini(Pools *pools);
+
+Pool *pools_find(Pools *pools, Slice name);
+
+/* Brings every pool to what it should be: workers started, spares promoted, jobs handed out. */
+void pools_settle(Pools *pools, usec_t now);
+
+/* The store has confirmed the claim of a job: it goes to a slot. */
+void pools_run(Pools *pools, Job *job, usec_t now);
+
+/* Somebody wants the end of a job that is on a slot. */
+void pools_cancel(Pools *pools, Job *job, bool force, usec_t now);
+
+/* How many workers have jobs; how many workers, and with fork servers how many processes there are. */
+unsigned pools_running(const Pools *pools);
+unsigned pools_workers(const Pools *pools);
+unsigned pools_processes(const Pools *pools);
+
+/* Jobs that are on a slot and have not begun come back to the queue. */
+void pools_recall(Pools *pools, usec_t now);
+/* Every worker is told to leave; with `force` by SIGKILL. */
+void pools_leave(Pools *pools, bool force, usec_t now);
+/* Fork servers without workers are told to go. */
+void pools_close(Pools *pools);
+
+/* SIGCHLD: fork servers that died, and what falls to us after them. */
+void pools_reap(Pools *pools);

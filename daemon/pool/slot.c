@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "pool/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/entropy.h"
+#include "base/fd.h"
+#include "io.brood.Worker.h"
+#include "ops/log.h"
+#include "pool/obituary.h"
+#include "pool/pools.h"
+#include "varlink/json.h"
+#include "varlink/message.h"
+
+/* Short runs are written ahead up to so much work. */
+enum { AHEAD_USEC = 500 };
+
+static Pools *pools_of(const Slot *slot)
+{
+        return slot->worker->pool->pools;
+}
+
+/* --- the line of runs --- */
+
+static SlotRun *run_at(Slot *slot, unsigned i)
+{
+        return &slot->runs[(slot->first + i) % SLOT_MAX_RUNS];
+}
+
+static void arm(Slot *slot, usec_t when, usec_t now)
+{
+        usec_t left = when > now ? when - now : 0;
+        struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
+
+        if (when == USEC_INFINITY)
+                (void)event_del(&slot->timer);
+        else
+                (void)event_add(&slot->timer, &t);
+}
+
+void slot_note_idle(Slot *slot)
+{
+        bool idle = slot->worker->state == WORKER_ACTIVE && slot->count == 0 && !slot->closed &&
+                    slot->link.fd >= 0;
+
+        list_remove(&slot->idle);
+        if (idle)
+                list_prepend(&slot->worker->pool->idle, &slot->idle);
+}
+
+/* The first run of the line begins. */
+static void begin(Slot *slot, usec_t now)
+{
+        Worker *w = slot->worker;
+        Job *job = slot_job(slot, 0);
+        AttemptBegin b = { w->seat, w->generation, w->pid };
+
+        slot->since = now;
+        slot->ladder = (Ladder)LADDER_INIT;
+        slot->timed_out = false;
+        if (!job)
+                return;
+        if (core_begin(pools_of(slot)->core, job, &b, now) < 0) {
+                log_error("worker=%s: no memory to note an attempt of job=%s", w->name,
+                          uuid_text(&job->id).text);
+                abort(); /* it runs, and nobody could say so */
+        }
+        if (job->timeout)
+                arm(slot, usec_add(now, job->timeout), now);
+        if (job->cancel_asked)
+                slot_cancel(slot, job, false, now);
+}
+
+/* Where a job and its slot part. Returns the job; NULL if it had been recalled. */
+static Job *part(Slot *slot)
+{
+        Job *job = slot_job(slot, 0);
+
+        slot->first = (slot->first + 1) % SLOT_MAX_RUNS;
+        slot->count--;
+        if ((job && job->timeout) || ladder_climbing(&slot->ladder))
+                (void)event_del(&slot->timer);
+        return job;
+}
+
+/* The first run of the line is answered: the next one begins, or the slot is idle. */
+static void advance(Slot *slot, usec_t now)
+{
+        (void)part(slot);
+        if (slot->count) {
+                begin(slot, now);
+                return;
+        }
+        slot->slowest = 0;
+        slot->ladder = (Ladder)LADDER_INIT;
+        if (slot->closed) {
+                slot_page_open(slot->page, slot->answered);
+                slot->closed = false;
+        }
+        slot_note_idle(slot);
+}
+
+unsigned slot_room(const Slot *slot, const CoreHandler *handler)
+{
+        usec_t usec = MAX(slot->slowest, handler->run_usec);
+        unsigned window = 1;
+
+        if (slot->closed || slot->link.fd < 0 || ladder_climbing(&slot->ladder))
+                return 0;
+        if (slot->page && handler->run_usec)
+                window = (unsigned)MAX(MIN(AHEAD_USEC / usec, (usec_t)SLOT_MAX_RUNS), 1u);
+        return window > slot->count ? window - slot->count : 0;
+}
+
+static void write_run(Slot *slot, const Job *job)
+{
+        Buffer *b = &slot->out;
+
+        varlink_write_call(b, "io.brood.Worker.Run", VARLINK_MORE);
+        emit_key(b, "id");
+        emit_uuid(b, &job->id);
+        emit_int_member(b, "attempt", (int64_t)job->attempt + 1);
+        emit_string_member(b, "handler", slice_of(job->handler->name));
+        emit_raw_member(b, "args", job->args_len ? job_args(job) : SLICE("{}"));
+        if (job->timeout)
+                emit_int_member(b, "timeout_usec", (int64_t)job->timeout);
+        varlink_write_end(b, 0);
+}
+
+/* An attached command gets copies: the job may have to be given to another worker. */
+static int pass_fds(Slot *slot, const Job *job)
+{
+        int copies[3] = { -1, -1, -1 };
+
+        if (job->fds[0] < 0)
+                return 0;
+        for (int i = 0; i < 3; i++) {
+                copies[i] = fcntl(job->fds[i], F_DUPFD_CLOEXEC, 3);
+                if (copies[i] < 0) {
+                        int r = -errno;
+
+                        while (i--)
+                                fd_close(copies[i]);
+                        return r;
+                }
+        }
+        link_pass_fds(&slot->link, copies);
+        return 0;
+}
+
+int slot_give(Slot *slot, Job *job, usec_t now)
+{
+        int r = pass_fds(slot, job);
+
+        ASSERT(slot->count < SLOT_MAX_RUNS && !slot->closed);
+        if (r < 0)
+                return r;
+        write_run(slot, job);
+        if (slot->out.failed) /* a message may be cut: the connection is of no use any more */
+                return -ENOMEM;
+        link_touch(&slot->link);
+        job->slot = slot;
+        run_at(slot, slot->count++)->job = job;
+        slot->slowest = MAX(slot->slowest, job->handler->run_usec);
+        if (slot->count == 1) {
+                list_remove(&slot->idle);
+                begin(slot, now);
+        }
+        return 0;
+}
+
+/* --- taking back --- */
+
+/* How many of the line have begun and are not answered. */
+static unsigned begun(const Slot *slot, uint32_t counted)
+{
+        uint32_t n = counted - slot->answered;
+
+        return n <= slot->count ? n : 1; /* a worker that scribbles on its page gains nothing */
+}
+
+void slot_recall(Slot *slot, usec_t now)
+{
+        unsigned n;
+
+        if (slot->closed || slot->count < 2 || !slot->page)
+                return;
+        slot->closed = true;
+        n = MAX(begun(slot, slot_page_close(slot->page)), 1u);
+        if (n < slot->count && slot_job(slot, n)) /* wakes its watcher, which sends what is ready */
+                worker_ask_cancel(slot->worker, slot_job(slot, n), slot_job(slot, n)->attempt + 1, "shutdown");
+        for (unsigned i = n; i < slot->count; i++) {
+                SlotRun *run = run_at(slot, i);
+                Job *job = run->job;
+
+                run->job = NULL;
+                if (job)
+                        core_unclaim(pools_of(slot)->core, job, now);
+        }
+        pools_of(slot)->dirty = true;
+}
+
+/* --- ending --- */
+
+static void act(Slot *slot, Rung rung)
+{
+        Job *job = slot_job(slot, 0);
+        const char *why = slot->timed_out ? "timeout" : "cancel";
+        WorkerEnd end = slot->timed_out ? END_TIMEOUT : END_CANCEL;
+
+        if (rung == RUNG_ASK) {
+                worker_ask_cancel(slot->worker, job, job->attempt, why);
+        } else if (rung == RUNG_TERM) {
+                slot->worker->end = slot->worker->end == END_OUTSIDE ? end : slot->worker->end;
+                worker_signal(slot->worker, SIGTERM);
+        } else if (rung == RUNG_KILL) {
+                worker_kill(slot->worker, end, "%s of job %s", why, uuid_text(&job->id).text);
+        }
+}
+
+static void start_ending(Slot *slot, bool force, usec_t now)
+{
+        usec_t kill_after = slot->worker->pool->settings->kill_after;
+        Rung rung = ladder_start(&slot->ladder, force, kill_after, now);
+
+        slot_recall(slot, now); /* they must not fall with it */
+        arm(slot, slot->ladder.next, now);
+        act(slot, rung);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+        Slot *slot = context;
+        usec_t now = clock_steady();
+
+        if (!slot->count)
+                return;
+        if (!ladder_climbing(&slot->ladder)) {
+                slot->timed_out = true;
+                start_ending(slot, false, now);
+                return;
+        }
+        act(slot, ladder_climb(&slot->ladder, slot->worker->n_slots > 1 && !slot->timed_out,
+                               slot->worker->pool->settings->kill_after, now));
+        arm(slot, slot->ladder.next, now);
+}
+
+void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
+{
+        if (slot_job(slot, 0) == job)
+                start_ending(slot, force, now);
+        else
+                slot_recall(slot, now); /* back in the queue, it finds that it is cancelled; or, if it
+                                           has just begun, it is asked when its turn comes */
+}
+
+/* --- answers --- */
+
+/* A handler's share of the time between two looks at the socket, smoothed. */
+static void note_speed(CoreHandler *handler, usec_t took)
+{
+        handler->run_usec = MAX((handler->run_usec * 7 + took) / 8, 1u);
+}
+
+static Outcome failure_outcome(const Slot *slot, Slice kind)
+{
+        if (slice_is(kind, "timeout") || slot->timed_out)
+                return OUTCOME_TIMEOUT;
+        if (slice_is(kind, "cancelled") || ladder_climbing(&slot->ladder))
+                return OUTCOME_CANCELLED;
+        return slice_is(kind, "command") ? OUTCOME_COMMAND_FAILED : OUTCOME_ERROR;
+}
+
+/* The attempt ended with an error: what kind, and what follows from it. */
+static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply, AttemptEnd *end)
+{
+        const VarlinkNode *root = varlink_node(scan, reply->parameters);
+        const VarlinkNode *details, *message = varlink_field(scan, root, 0); /* first in each error */
+        char *text = varlink_string(scan, message);
+
+        end->certificate = certificate_new(text);
+        free(text);
+        if (slice_is(reply->member->name, "HandlerFailed")) {
+                const VarlinkNode *retry = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_RETRY);
+
+                end->may_retry = !retry->present || varlink_bool(scan, retry);
+                end->outcome = failure_outcome(slot, varlink_slice(scan, varlink_field(
+                        scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_KIND)));
+                details = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_DETAILS);
+                end->result = varlink_slice(scan, details);
+        } else {
+                end->outcome = OUTCOME_ERROR;
+        }
+}
+
+/* A piece of the status of a command goes into its certificate. */
+static void read_command_status(Certificate *c, Slice details)
+{
+        static const char status[] = "\"exit_status\":";
+        const char *found = details.len ? memmem(details.data, details.len, status, sizeof(status) - 1) : NULL;
+
+        if (c && found && found[sizeof(status) - 1] >= '0' && found[sizeof(status) - 1] <= '9')
+                c->exit_status = (int)strtol(found + sizeof(status) - 1, NULL, 10);
+}
+
+static void settle(Slot *slot, Job *job, AttemptEnd *end, usec_t now)
+{
+        Pools *pools = pools_of(slot);
+
+        if (end->outcome == OUTCOME_COMMAND_FAILED)
+                read_command_status(end->certificate, end->result);
+        core_settle(pools->core, job, end, now, end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64());
+        slot->worker->jobs_done++;
+        pools->dirty = true;
+}
+
+static int take_progress(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply)
+{
+        const VarlinkNode *out = varlink_node(scan, reply->parameters);
+        const VarlinkNode *progress = varlink_field(scan, out, IO_BROOD_WORKER_RUN_OUT_PROGRESS);
+        Job *job = slot_job(slot, 0);
+
+        if (!job || reply->error.len)
+                return -EPROTO;
+        if (progress->present)
+                core_progress(pools_of(slot)->core, job, varlink_float(scan, progress));
+        return 0;
+}
+
+/* The answer to the first run of the line. */
+static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply, usec_t now)
+{
+        AttemptEnd end = { .outcome = OUTCOME_SUCCEEDED };
+        CoreHandler *handler;
+        Job *job;
+
+        if (reply->error.len && !reply->member)
+                return -EPROTO;
+        job = slot_job(slot, 0);
+        if (!job) { /* recalled: this is only the end of it */
+                advance(slot, now);
+                pools_of(slot)->dirty = true;
+                return 0;
+        }
+        handler = job->handler;
+        if (reply->member)
+                read_failure(slot, scan, reply, &end);
+        else
+                end.result = varlink_slice(scan, varlink_field(scan, varlink_node(scan, reply->parameters),
+                                                               IO_BROOD_WORKER_RUN_OUT_RESULT));
+        note_speed(handler, now - slot->since);
+        if (!reply->member || !slice_is(reply->member->name, "NoSuchHandler"))
+                slot->answered++; /* that one did not count as begun */
+        advance(slot, now);
+        settle(slot, job, &end, now);
+        if (slot->count == 0)
+                worker_slot_idle(slot->worker, now);
+        return 0;
+}
+
+static int take_reply(Slot *slot, Slice text, usec_t now)
+{
+        Pools *pools = pools_of(slot);
+        const VarlinkInterface *interface = pools->interface;
+        Worker *w = slot->worker;
+        VarlinkReply reply;
+        int which = w->prepared ? IO_BROOD_WORKER_RUN : IO_BROOD_WORKER_PREPARE;
+        int r = varlink_reply_scan(&pools->scan, text, interface, &interface->methods[which], &reply);
+
+        if (r != 0)
+                return -EPROTO;
+        if (!w->prepared) {
+                if (reply.error.len || reply.continues)
+                        return -EPROTO;
+                worker_prepared(w, &pools->scan,
+                                varlink_field(&pools->scan, varlink_node(&pools->scan, reply.parameters),
+                                              IO_BROOD_WORKER_PREPARE_OUT_HANDLERS), now);
+                return 0;
+        }
+        if (!slot->count)
+                return -EPROTO;
+        return reply.continues ? take_progress(slot, &pools->scan, &reply)
+                               : take_answer(slot, &pools->scan, &reply, now);
+}
+
+static int on_bytes(Link *link, const char *bytes, size_t n)
+{
+        Slot *slot = CONTAINER_OF(link, Slot, link);
+        usec_t now = clock_steady();
+        Slice text = { NULL, 0 };
+        int r = varlink_stream_feed(&slot->in, bytes, n), k;
+
+        while (r == 0 && (k = varlink_stream_next(&slot->in, &text)) != 0) {
+                r = k < 0 ? -EMSGSIZE : take_reply(slot, text, now);
+                if (r == -EPROTO)
+                        log_warning("worker=%s pid=%d says what is no answer: %.200s", slot->worker->name,
+                                    slot->worker->pid, text.data);
+        }
+        k = varlink_stream_keep(&slot->in);
+        return r < 0 ? r : k;
+}
+
+static void on_ended(Link *link, int error)
+{
+        Slot *slot = CONTAINER_OF(link, Slot, link);
+
+        worker_slot_ended(slot->worker, slot, error);
+}
+
+int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page)
+{
+        static const LinkOps ops = { .feed = on_bytes, .ended = on_ended };
+        Pools *pools = worker->pool->pools;
+        int r;
+
+        slot->worker = worker;
+        slot->page = page;
+        slot->ladder = (Ladder)LADDER_INIT;
+        list_init(&slot->idle);
+        varlink_stream_init(&slot->in, pools->settings->max_message_size);
+        evtimer_assign(&slot->timer, pools->turn->base, on_timer, slot);
+        r = link_init(&slot->link, pools->turn, fd, &slot->out, &ops, false);
+        return r;
+}
+
+void slot_fini(Slot *slot)
+{
+        (void)event_del(&slot->timer);
+        list_remove(&slot->idle);
+        link_fini(&slot->link);
+        varlink_stream_fini(&slot->in);
+        buffer_fini(&slot->out);
+}
+
+/* What becomes of one run of a dead worker. */
+static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t now)
+{
+        Core *core = pools_of(slot)->core;
+        AttemptBegin b = { slot->worker->seat, slot->worker->generation, slot->worker->pid };
+        AttemptEnd end = { .outcome = outcome, .may_retry = true };
+
+        if (had_begun && job->state == JOB_QUEUED && core_begin(core, job, &b, now) < 0)
+                abort(); /* it ran, and nobody could say so */
+        if (!had_begun && job->state == JOB_RUNNING) {
+                core_untouched(core, job, now);
+        } else if (!had_begun) {
+                core_unclaim(core, job, now);
+        } else {
+                end.certificate = obituary_certificate(slot->worker);
+                core_settle(core, job, &end, now, entropy_u64());
+        }
+}
+
+void slot_bury(Slot *slot, Outcome outcome, usec_t now)
+{
+        unsigned n = slot->page ? begun(slot, slot_page_begun(slot->page)) : 1;
+
+        while (slot->count) {
+                Job *job = part(slot);
+
+                if (job)
+                        bury(slot, job, n > 0, outcome, now);
+                n -= n > 0;
+        }
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* One slot of a worker: the connection on which it is given runs, in order, and answers them.
+ *
+ * Only the first run of the line has begun; those behind it were written ahead, while the handler's
+ * runs are short, and can be recalled (see worker/slot_page.h). A job and a slot join in slot_give()
+ * and part when it is answered, recalled or buried. */
+
+#include "core/core.h"
+#include "core/ladder.h"
+#include "varlink/event.h"
+#include "varlink/stream.h"
+#include "worker/slot_page.h"
+
+enum { SLOT_MAX_RUNS = 32 };
+
+struct Worker;
+
+typedef struct SlotRun {
+        Job *job; /* NULL: recalled; its answer is still to come */
+} SlotRun;
+
+typedef struct Slot {
+        struct Worker *worker;
+        List idle; /* Pool.idle */
+        Link link;
+        VarlinkStream in;
+        Buffer out;
+        SlotPage *page;        /* NULL: a command, which has none */
+        SlotRun runs[SLOT_MAX_RUNS]; /* a ring */
+        unsigned first, count;
+        uint32_t answered;     /* runs that had begun and were answered */
+        bool closed;           /* recalled: nothing is given until all is answered */
+        usec_t since;          /* when the first run began */
+        usec_t slowest;        /* of the handlers in line */
+        Ladder ladder;         /* of the first run */
+        bool timed_out;        /* why it is on the ladder: its timeout, else a cancel */
+        struct event timer;    /* timeout or next rung */
+} Slot;
+
+int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page);
+void slot_fini(Slot *slot);
+
+/* Enters it into, or takes it out of, its pool's list of idle slots. */
+void slot_note_idle(Slot *slot);
+
+/* How many more runs it can take of a handler that takes so long; 0: none. */
+unsigned slot_room(const Slot *slot, const CoreHandler *handler);
+
+/* Writes the run; the job begins, or stands in line. Returns 0, or -errno with the job
+ * untouched (-ENOMEM: the connection is of no use any more). */
+int slot_give(Slot *slot, Job *job, usec_t now);
+
+/* Takes back what has not begun. */
+void slot_recall(Slot *slot, usec_t now);
+
+/* Somebody wants the end of a job on this slot. */
+void slot_cancel(Slot *slot, Job *job, bool force, usec_t now);
+
+/* The worker is dead: what had begun ends with this outcome, the rest goes back to the queue. The
+ * certificate is made for each by obituary_certificate(). */
+void slot_bury(Slot *slot, Outcome outcome, usec_t now);
+
+static inline Job *slot_job(const Slot *slot, unsigned i)
+{
+        return slot->runs[(slot->first + i) % SLOT_MAX_RUNS].job;
+}

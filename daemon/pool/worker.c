@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "pool/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "io.brood.Worker.h"
+#include "ops/log.h"
+#include "pool/forker.h"
+#include "pool/obituary.h"
+#include "pool/pools.h"
+#include "pool/preparation.h"
+#include "process/start.h"
+#include "varlink/json.h"
+#include "varlink/message.h"
+
+enum { CLOSE_GRACE = 1000000 }; /* µs from the end of a connection to SIGKILL */
+
+DEFINE_CLEANUP(Worker, worker_free);
+
+/* --- states, timers and signals --- */
+
+static void set_state(Worker *w, WorkerState state)
+{
+        w->state = state;
+        for (unsigned i = 0; i < w->n_slots; i++)
+                slot_note_idle(&w->slots[i]);
+        pool_touch(w->pool);
+}
+
+void worker_promote(Worker *w)
+{
+        ASSERT(w->state == WORKER_SPARE);
+        set_state(w, WORKER_ACTIVE);
+}
+
+static void arm(Worker *w, usec_t left)
+{
+        struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
+
+        if (left == USEC_INFINITY)
+                (void)event_del(&w->timer);
+        else
+                (void)event_add(&w->timer, &t);
+}
+
+void worker_signal(Worker *w, int signal)
+{
+        if (w->pidfd >= 0)
+                (void)pidfd_signal(w->pidfd, signal); /* ESRCH: it is over already */
+}
+
+void worker_kill(Worker *w, WorkerEnd why, const char *format, ...)
+{
+        va_list args;
+
+        if (w->end == END_OUTSIDE || (why == END_FORKER && w->end == END_RETIRED)) {
+                w->end = why;
+                va_start(args, format);
+                (void)vsnprintf(w->end_detail, sizeof(w->end_detail), format, args);
+                va_end(args);
+        }
+        set_state(w, WORKER_DYING);
+        worker_signal(w, SIGKILL);
+}
+
+bool worker_busy(const Worker *w)
+{
+        for (unsigned i = 0; i < w->n_slots; i++)
+                if (w->slots[i].count)
+                        return true;
+        return false;
+}
+
+/* --- the control connection --- */
+
+static void call_leave(Worker *w)
+{
+        varlink_write_call(&w->control_out, "io.brood.Worker.Leave", 0);
+        varlink_write_end(&w->control_out, 0);
+        link_touch(&w->control);
+}
+
+void worker_ask_cancel(Worker *w, const Job *job, uint32_t attempt, const char *reason)
+{
+        Buffer *b = &w->control_out;
+
+        if (w->control.fd < 0)
+                return;
+        varlink_write_call(b, "io.brood.Worker.Cancel", 0);
+        emit_key(b, "id");
+        emit_uuid(b, &job->id);
+        emit_int_member(b, "attempt", attempt);
+        emit_string_member(b, "reason", slice_of(reason));
+        varlink_write_end(b, 0);
+        link_touch(&w->control);
+}
+
+/* Its replies say nothing that we do not see otherwise. */
+static int on_control_bytes(Link *link, const char *bytes, size_t n)
+{
+        return 0;
+}
+
+static void on_control_ended(Link *link, int error)
+{
+        link_fini(link); /* a worker that hears nothing: the ladder's next rung is a signal */
+}
+
+/* --- leaving --- */
+
+static void take_rung(Worker *w, Rung rung)
+{
+        if (rung == RUNG_ASK && w->control.fd >= 0)
+                call_leave(w);
+        else if (rung == RUNG_TERM)
+                worker_signal(w, SIGTERM);
+        else if (rung == RUNG_KILL)
+                worker_kill(w, w->end, "%s", "");
+}
+
+void worker_leave(Worker *w, WorkerEnd why, bool force, usec_t now)
+{
+        if (w->end == END_OUTSIDE)
+                w->end = why;
+        if (w->state == WORKER_DYING)
+                return;
+        if (force) {
+                worker_kill(w, why, "%s", "");
+                return;
+        }
+        if (w->state == WORKER_LEAVING)
+                return;
+        set_state(w, WORKER_LEAVING);
+        for (unsigned i = 0; i < w->n_slots; i++)
+                slot_recall(&w->slots[i], now);
+        if (w->pid && !worker_busy(w))
+                worker_slot_idle(w, now);
+        else if (!w->prepared && w->pid)
+                worker_signal(w, SIGTERM);
+}
+
+/* A worker that leaves and has nothing more to do is asked to go; being idle, it has no reason to
+ * take long. */
+void worker_slot_idle(Worker *w, usec_t now)
+{
+        if (w->state != WORKER_LEAVING || worker_busy(w) || ladder_climbing(&w->ladder))
+                return;
+        take_rung(w, ladder_start(&w->ladder, false, w->pool->settings->kill_after, now));
+        arm(w, w->ladder.next - now);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+        Worker *w = context;
+        usec_t now = clock_steady();
+
+        if (w->state == WORKER_STARTING) {
+                worker_kill(w, END_START, "StartTimeout=");
+        } else if (w->state == WORKER_DYING) {
+                worker_signal(w, SIGKILL);
+        } else if (ladder_climbing(&w->ladder)) {
+                take_rung(w, ladder_climb(&w->ladder, false, w->pool->settings->kill_after, now));
+                arm(w, w->ladder.next == USEC_INFINITY ? USEC_INFINITY : w->ladder.next - now);
+        }
+}
+
+/* --- its words --- */
+
+static void remember(Worker *w, const char *bytes, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                w->tail[w->tail_written++ % STDERR_TAIL] = bytes[i];
+}
+
+static void log_output(Worker *w, const char *bytes, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                if (bytes[i] != '\n' && w->line_len < sizeof(w->line) - 1) {
+                        w->line[w->line_len++] = bytes[i];
+                        if (i + 1 < n || w->line_len < sizeof(w->line) - 1)
+                                continue;
+                }
+                w->line[w->line_len] = '\0';
+                log_info("worker=%s pid=%d: %s", w->name, (int)w->pid, w->line);
+                w->line_len = 0;
+        }
+}
+
+/* Returns false when there is nothing more to read now. */
+static bool read_output(Worker *w)
+{
+        char bytes[4096];
+        ssize_t n = w->output < 0 ? -1 : read(w->output, bytes, sizeof(bytes));
+
+        if (n > 0) {
+                remember(w, bytes, (size_t)n);
+                log_output(w, bytes, (size_t)n);
+                return true;
+        }
+        if (n == 0 && w->output >= 0) {
+                (void)event_del(&w->output_ready);
+                w->output = fd_close(w->output);
+        }
+        return false;
+}
+
+void worker_read_output(Worker *w)
+{
+        for (int i = 0; i < 64 && read_output(w); i++)
+                ;
+}
+
+static void on_output(evutil_socket_t fd, short what, void *context)
+{
+        (void)read_output(context);
+}
+
+/* --- birth --- */
+
+static SlotPage *new_page(int *ret_fd)
+{
+        AUTO(fd_close) int fd = memfd_create("brood-slots", MFD_CLOEXEC);
+        void *page;
+
+        if (fd < 0 || ftruncate(fd, sizeof(SlotPage)) < 0)
+                return NULL;
+        page = mmap(NULL, sizeof(SlotPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (page == MAP_FAILED)
+                return NULL;
+        *ret_fd = MOVE_FD(fd);
+        return page;
+}
+
+static int new_pair(int *ours, int *theirs)
+{
+        int ends[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        *ours = ends[0];
+        *theirs = ends[1];
+        return 0;
+}
+
+/* A socket in the runtime directory, gone again at once, with connections waiting in it: slots first,
+ * then control. The path goes through the directory's descriptor, which keeps it short. */
+static int listen_for(Worker *w, int *slot, int *control)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char name[64];
+        int *ends[] = { slot, control }, dir = w->pool->pools->runtime_dir, r = 0;
+
+        (void)snprintf(name, sizeof(name), ".worker-%u-%u-%d", w->seat, w->generation, fd);
+        (void)snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, name);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+                return -errno;
+        if (listen(fd, 16) < 0)
+                r = -errno;
+        for (size_t i = 0; r == 0 && i < ELEMENTS(ends); i++) {
+                *ends[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                if (*ends[i] < 0 || connect(*ends[i], (struct sockaddr *)&a, sizeof(a)) < 0)
+                        r = -errno;
+        }
+        (void)unlinkat(dir, name, 0);
+        return r < 0 ? r : MOVE_FD(fd);
+}
+
+static int open_output(Worker *w, int *theirs)
+{
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return -errno;
+        *theirs = ends[1];
+        w->output = ends[0];
+        (void)fd_nonblock(w->output, true);
+        if (event_assign(&w->output_ready, w->pool->pools->turn->base, w->output, EV_READ | EV_PERSIST,
+                         on_output, w) < 0)
+                return -ENOMEM;
+        return event_add(&w->output_ready, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static int adopt_connections(Worker *w, int *slot, int *control, SlotPage *page)
+{
+        static const LinkOps ops = { .feed = on_control_bytes, .ended = on_control_ended };
+        int r = slot_init(&w->slots[0], w, *slot, page);
+
+        if (r < 0)
+                return r;
+        *slot = -1;
+        r = link_init(&w->control, w->pool->pools->turn, *control, &w->control_out, &ops, false);
+        if (r == 0)
+                *control = -1;
+        return r;
+}
+
+/* Makes the descriptors on both sides and sends theirs to the fork server. */
+static int connect_and_ask(Worker *w)
+{
+        AUTO(fd_close) int slot = -1;
+        AUTO(fd_close) int control = -1;
+        AUTO(fd_close) int their_slot = -1;
+        AUTO(fd_close) int their_control = -1;
+        AUTO(fd_close) int page_fd = -1;
+        AUTO(fd_close) int output = -1;
+        bool command = w->pool->settings->command != NULL;
+        SlotPage *page = NULL;
+        int r = open_output(w, &output);
+
+        if (r < 0)
+                return r;
+        if (command) {
+                their_slot = listen_for(w, &slot, &control);
+                r = MIN(their_slot, 0);
+        } else {
+                page = new_page(&page_fd);
+                r = page ? new_pair(&slot, &their_slot) : -errno;
+                if (r == 0)
+                        r = new_pair(&control, &their_control);
+        }
+        if (r == 0)
+                r = adopt_connections(w, &slot, &control, page);
+        if (r < 0)
+                return r;
+        {
+                const int for_command[] = { output, their_slot };
+                const int for_module[] = { output, page_fd, their_control, their_slot };
+
+                return command ? forker_ask(w->forker, w->seat, w->generation, for_command, 2)
+                               : forker_ask(w->forker, w->seat, w->generation, for_module, 4);
+        }
+}
+
+static void call_prepare(Worker *w)
+{
+        Pool *pool = w->pool;
+        Buffer *b = &w->slots[0].out;
+        json_t *settings = pool_free_settings(pool->settings);
+        char *text = settings ? json_dumps(settings, JSON_COMPACT) : NULL;
+
+        varlink_write_call(b, "io.brood.Worker.Prepare", 0);
+        emit_string_member(b, "pool", slice_of(pool->core->name));
+        emit_string_member(b, "worker", slice_of(w->name));
+        emit_int_member(b, "generation", w->generation);
+        emit_key(b, "handlers");
+        emit_open(b, '[');
+        for (char **h = pool->settings->handlers; h && *h; h++)
+                emit_string(b, slice_of(*h));
+        emit_close(b, ']');
+        emit_raw_member(b, "settings", text ? slice_of(text) : SLICE("{}"));
+        varlink_write_end(b, 0);
+        link_touch(&w->slots[0].link);
+        free(text);
+        json_decref(settings);
+}
+
+int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
+{
+        AUTO(worker_free) Worker *w = calloc(1, sizeof(*w) + sizeof(Slot));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        w->pool = pool;
+        w->forker = pool->forker;
+        w->seat = seat;
+        w->generation = generation;
+        w->epoch = pool->epoch;
+        w->pidfd = w->output = w->control.fd = w->slots[0].link.fd = -1;
+        w->ladder = (Ladder)LADDER_INIT;
+        w->started = clock_steady();
+        w->n_slots = 1;
+        list_init(&w->in_pool);
+        list_init(&w->slots[0].idle);
+        w->slots[0].worker = w;
+        evtimer_assign(&w->timer, pool->pools->turn->base, on_timer, w);
+        evtimer_assign(&w->slots[0].timer, pool->pools->turn->base, on_timer, w);
+        (void)snprintf(w->name, sizeof(w->name), "%s.%u", pool->core->name, seat);
+        r = connect_and_ask(w);
+        if (r < 0)
+                return r;
+        call_prepare(w);
+        arm(w, pool->settings->start_timeout);
+        w->forker->n_workers++;
+        list_append(&pool->workers, &w->in_pool);
+        *ret = MOVE_PTR(w);
+        return 0;
+}
+
+/* The kernel says that it is dead; how, the fork server says next. */
+static void on_exited(evutil_socket_t fd, short what, void *context)
+{
+        Worker *w = context;
+
+        (void)event_del(&w->exited);
+        if (w->state != WORKER_LEAVING)
+                set_state(w, WORKER_DYING);
+}
+
+/* Its answer to Prepare may be here before the word of its birth: it takes both. */
+static void become_ready(Worker *w, usec_t now)
+{
+        if (w->state != WORKER_STARTING || !w->prepared || !w->pid)
+                return;
+        arm(w, USEC_INFINITY);
+        set_state(w, WORKER_SPARE);
+        log_debug("worker=%s pid=%d gen=%u ready", w->name, (int)w->pid, w->generation);
+        pool_worker_ready(w->pool, w, now);
+}
+
+void worker_born(Worker *w, pid_t pid, int pidfd)
+{
+        w->pid = pid;
+        w->pidfd = pidfd;
+        if (event_assign(&w->exited, w->pool->pools->turn->base, pidfd, EV_READ | EV_PERSIST, on_exited, w) == 0) {
+                (void)event_priority_set(&w->exited, 0);
+                (void)event_add(&w->exited, NULL);
+        }
+        if (w->state == WORKER_DYING)
+                worker_signal(w, SIGKILL); /* its end was wanted before it was born */
+        else if (w->state == WORKER_LEAVING)
+                worker_signal(w, SIGTERM);
+        become_ready(w, clock_steady());
+}
+
+void worker_not_born(Worker *w, int error)
+{
+        log_warning("worker=%s gen=%u could not be started: %s", w->name, w->generation, strerror(error));
+        w->dead = true;
+        pool_worker_over(w->pool, w, clock_steady());
+}
+
+/* Does it offer what is asked for? Returns the one that is missing, or NULL. */
+static const char *missing_handler(const Worker *w, const VarlinkScan *scan, const VarlinkNode *offered)
+{
+        for (char **h = w->pool->settings->handlers; h && *h; h++) {
+                bool found = false;
+
+                for (uint32_t at = offered->child; at && !found; at = varlink_node(scan, at)->next)
+                        found = slice_is(varlink_slice(scan, varlink_node(scan, at)), *h);
+                if (!found)
+                        return *h;
+        }
+        return NULL;
+}
+
+void worker_prepared(Worker *w, const VarlinkScan *scan, const VarlinkNode *handlers, usec_t now)
+{
+        const char *missing = missing_handler(w, scan, handlers);
+
+        if (missing) {
+                worker_kill(w, END_START, "it does not offer handler '%s'", missing);
+                return;
+        }
+        w->prepared = true;
+        become_ready(w, now);
+}
+
+/* --- death --- */
+
+void worker_slot_ended(Worker *w, Slot *slot, int error)
+{
+        link_fini(&slot->link);
+        if (error == -EPROTO || error == -EMSGSIZE) {
+                worker_kill(w, END_NONSENSE, "%s", error == -EPROTO ? "not an answer" : "message too long");
+                return;
+        }
+        if (w->state != WORKER_LEAVING)
+                set_state(w, WORKER_DYING);
+        if (!w->dead)
+                arm(w, CLOSE_GRACE); /* a process that closes its slot and lives on */
+}
+
+void worker_exited(Worker *w, const ExitVerdict *verdict, usec_t now)
+{
+        w->verdict = *verdict;
+        w->dead = true;
+        for (unsigned i = 0; i < w->n_slots; i++)
+                link_drain(&w->slots[i].link); /* a result may be there */
+        worker_read_output(w);
+        if (w->line_len)
+                log_output(w, "\n", 1);
+        set_state(w, WORKER_DYING);
+        pool_worker_over(w->pool, w, now);
+}
+
+void worker_free(Worker *w)
+{
+        list_remove(&w->in_pool);
+        (void)event_del(&w->timer);
+        if (w->pidfd >= 0)
+                (void)event_del(&w->exited);
+        if (w->output >= 0)
+                (void)event_del(&w->output_ready);
+        for (unsigned i = 0; i < w->n_slots; i++) {
+                if (w->slots[i].page)
+                        (void)munmap(w->slots[i].page, sizeof(SlotPage));
+                slot_fini(&w->slots[i]);
+        }
+        link_fini(&w->control);
+        buffer_fini(&w->control_out);
+        fd_close(w->output);
+        fd_close(w->pidfd);
+        free(w);
+}

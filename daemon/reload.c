@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "reload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/pending.h"
+#include "ops/log.h"
+#include "pool/forker.h"
+#include "process/preparation.h"
+
+/* --- configs that are out of force --- */
+
+static bool in_use(const Supervisor *s, const Settings *settings)
+{
+        const Pool *pool;
+
+        LIST_FOREACH(&s->pools.pools, pool, link)
+                if (pool->settings >= settings->pools && pool->settings < settings->pools + settings->n_pools)
+                        return true;
+        return false;
+}
+
+void reload_sweep(Supervisor *s)
+{
+        for (unsigned i = 0; i < s->n_old;)
+                if (in_use(s, s->old[i])) {
+                        i++;
+                } else {
+                        settings_free(s->old[i]);
+                        s->old[i] = s->old[--s->n_old];
+                }
+}
+
+static void put_aside(Supervisor *s, Settings *settings)
+{
+        Settings **old = realloc(s->old, (s->n_old + 1) * sizeof(*old));
+
+        if (!old)
+                return; /* kept for good: better than freed while it is used */
+        s->old = old;
+        s->old[s->n_old++] = settings;
+        reload_sweep(s);
+}
+
+/* --- the end of a try --- */
+
+static void answer(Supervisor *s, const SettingsError *error)
+{
+        VarlinkCall *call;
+
+        while ((call = pending_take(&s->reload_calls)))
+                if (error)
+                        api_error_config(call, error->file, error->line, error->message);
+                else
+                        varlink_reply_empty(call);
+}
+
+static PoolSettings *find_settings(const Settings *settings, const char *name)
+{
+        for (unsigned i = 0; i < settings->n_pools; i++)
+                if (strcmp(settings->pools[i].name, name) == 0)
+                        return &settings->pools[i];
+        return NULL;
+}
+
+static void reject(Supervisor *s, const SettingsError *error)
+{
+        Settings *candidate = s->candidate;
+        Pool *pool;
+
+        log_error("%s:%d: %s%s", error->file, error->line, error->message,
+                  s->settings ? "; the config in force stays" : "");
+        s->candidate = NULL;
+        LIST_FOREACH(&s->pools.pools, pool, link) {
+                pool_abandon(pool);
+                if (pool->epoch == 0) {
+                        pool->removed = true; /* it was made for this config */
+                        pool_touch(pool);
+                }
+        }
+        put_aside(s, candidate);
+        answer(s, error);
+        if (s->lifecycle.phase == PHASE_STARTING)
+                lifecycle_stop(s, "the config can not be used", true, 1);
+}
+
+static void limits_take_effect(Supervisor *s)
+{
+        s->core.limits = (CoreLimits){ .max_queued = s->settings->max_queued,
+                                       .max_bytes = s->settings->max_bytes,
+                                       .keep = s->settings->keep_finished,
+                                       .keep_max = s->settings->keep_finished_max };
+        log_set_level(s->options.log_level ? s->options.log_level : (int)s->settings->log_level);
+        s->api.settings = s->settings;
+        s->pools.settings = s->settings;
+}
+
+/* A handler that no pool of the config serves is nobody's. */
+static void unbind_handlers(Supervisor *s)
+{
+        CoreHandler *h;
+
+        LIST_FOREACH(&s->core.handlers, h, link)
+                core_bind_handler(&s->core, h, NULL);
+}
+
+static void accept_candidate(Supervisor *s)
+{
+        Settings *old = s->settings;
+        Pool *pool;
+
+        s->settings = s->candidate;
+        s->candidate = NULL;
+        limits_take_effect(s);
+        unbind_handlers(s);
+        LIST_FOREACH(&s->pools.pools, pool, link) {
+                PoolSettings *mine = find_settings(s->settings, pool->core->name);
+
+                if (!mine) {
+                        pool->removed = true;
+                        pool_touch(pool);
+                } else if (pool->change == CHANGE_FORKER) {
+                        pool_commit(pool, mine);
+                } else {
+                        mine->handlers = mine->handlers ? mine->handlers : texts_copy(pool->settings->handlers);
+                        pool_adopt(pool, mine);
+                        (void)pool_bind_handlers(pool);
+                }
+        }
+        if (old)
+                put_aside(s, old);
+        answer(s, NULL);
+        if (s->lifecycle.phase == PHASE_STARTING)
+                lifecycle_run(s);
+        else
+                log_notice("reloaded: %u pools", s->settings->n_pools);
+}
+
+/* --- while fork servers start --- */
+
+static bool undecided(const Supervisor *s)
+{
+        const Pool *pool;
+
+        LIST_FOREACH(&s->pools.pools, pool, link)
+                if (pool->change == CHANGE_FORKER && !pool->next_forker->ready)
+                        return true;
+        return false;
+}
+
+/* Does the list, a line each, have the name? */
+static bool offers(const char *lines, const char *name)
+{
+        size_t n = strlen(name);
+
+        for (; lines && *lines; lines = strchr(lines, '\n') + 1)
+                if (strncmp(lines, name, n) == 0 && lines[n] == '\n')
+                        return true;
+        return false;
+}
+
+/* Does another pool serve a handler of this one? Only pools that left Handlers= out can collide
+ * still: the others were compared when the config was read. */
+static const Pool *collision(const Supervisor *s, const Pool *pool, const char **ret_name)
+{
+        const PoolSettings *mine = find_settings(s->candidate, pool->core->name);
+        const Pool *other;
+
+        if (!mine || mine->handlers || !pool->next_forker)
+                return NULL;
+        LIST_FOREACH(&s->pools.pools, other, link) {
+                const PoolSettings *theirs = find_settings(s->candidate, other->core->name);
+                char *const *names = theirs ? theirs->handlers : NULL;
+
+                if (other == pool || !theirs)
+                        continue;
+                if (!names && !other->next_forker)
+                        names = other->settings->handlers;
+                for (; names && *names; names++)
+                        if (offers(pool->next_forker->handlers, *names)) {
+                                *ret_name = *names;
+                                return other;
+                        }
+                if (!theirs->handlers && other->next_forker && other < pool &&
+                    strcmp(other->next_forker->handlers, pool->next_forker->handlers) == 0) {
+                        *ret_name = "all";
+                        return other;
+                }
+        }
+        return NULL;
+}
+
+static bool find_fault(const Supervisor *s, SettingsError *error)
+{
+        const Pool *pool, *other;
+        const char *name = NULL;
+
+        LIST_FOREACH(&s->pools.pools, pool, link) {
+                const PoolSettings *mine = find_settings(s->candidate, pool->core->name);
+
+                if (!mine)
+                        continue;
+                (void)snprintf(error->file, sizeof(error->file), "%s", mine->file);
+                error->line = mine->handlers_line ? mine->handlers_line : mine->source_line;
+                if (pool->change_error && pool->change == CHANGE_NONE) {
+                        (void)snprintf(error->message, sizeof(error->message), "%s", pool->change_error);
+                        return true;
+                }
+                other = collision(s, pool, &name);
+                if (other) {
+                        (void)snprintf(error->message, sizeof(error->message),
+                                       "handler '%s' is served by pool %s too: name in Handlers= what each serves",
+                                       name, other->core->name);
+                        return true;
+                }
+        }
+        return false;
+}
+
+static void decide(Supervisor *s)
+{
+        SettingsError error = { 0 };
+
+        if (!s->candidate)
+                return;
+        if (find_fault(s, &error))
+                reject(s, &error);
+        else if (!undecided(s))
+                accept_candidate(s);
+}
+
+void reload_decided(Pools *pools, Pool *pool)
+{
+        Supervisor *s = CONTAINER_OF(pools, Supervisor, pools);
+
+        s->dirty = true;
+        if (s->candidate)
+                return; /* settle asks decide() */
+        if (pool->change == CHANGE_FORKER && pool->next_forker->ready)
+                pool_commit(pool, pool->settings); /* a restart */
+}
+
+static int try_pool(Supervisor *s, PoolSettings *mine)
+{
+        Pool *pool = pools_find(&s->pools, slice_of(mine->name));
+        int r = 0;
+
+        if (pool && !pool->removed && pool->epoch && pool_settings_same_process(pool->settings, mine)) {
+                free(pool->change_error);
+                pool->change_error = NULL;
+                return 0;
+        }
+        if (!pool)
+                r = pool_new(&pool, &s->pools, mine);
+        return r < 0 ? r : pool_change(pool, mine);
+}
+
+void reload_try(Supervisor *s, Settings *candidate)
+{
+        SettingsError error = { 0 };
+
+        s->candidate = candidate;
+        s->dirty = true;
+        if (!s->pools.settings)
+                s->pools.settings = candidate; /* the first one: limits of messages are asked for early */
+        for (unsigned i = 0; i < candidate->n_pools; i++) {
+                int r = try_pool(s, &candidate->pools[i]);
+
+                if (r < 0) {
+                        (void)snprintf(error.file, sizeof(error.file), "%s", candidate->pools[i].file);
+                        (void)snprintf(error.message, sizeof(error.message),
+                                       "the pool's fork server can not be started: %s", strerror(-r));
+                        reject(s, &error);
+                        return;
+                }
+        }
+}
+
+static void begin_reload(Supervisor *s)
+{
+        SettingsError error = { 0 };
+        Settings *candidate;
+
+        s->reload_wanted = false;
+        list_splice(&s->reload_calls, &s->next_reload_calls);
+        if (settings_read(&candidate, s->options.config, s->options.config_optional, &error) < 0) {
+                log_error("%s:%d: %s; the config in force stays", error.file, error.line, error.message);
+                answer(s, &error);
+                return;
+        }
+        reload_try(s, candidate);
+}
+
+void reload_step(Supervisor *s)
+{
+        if (s->candidate)
+                decide(s);
+        if (s->reload_wanted && !s->candidate && s->lifecycle.phase >= PHASE_RUNNING &&
+            s->lifecycle.phase < PHASE_FINISH)
+                begin_reload(s);
+        if (s->n_old)
+                reload_sweep(s);
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "api/pending.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "ops/log.h"
+#include "process/orphans.h"
+#include "reload.h"
+#include "store/store.h"
+
+/* How long a new daemon waits for the tree of the last one to be gone. */
+enum { LOCK_WAIT_MS = 3000, LOCK_STEP_MS = 20 };
+
+/* --- settling --- */
+
+static bool deliver_events(Supervisor *s, usec_t now)
+{
+        bool any = false;
+        unsigned events;
+        Job *job;
+
+        while ((job = core_next_event(&s->core, &events))) {
+                any = true;
+                if (events & EVENT_CLAIMED)
+                        pools_run(&s->pools, job, now);
+                if (events & ~(unsigned)EVENT_CLAIMED)
+                        api_job_event(&s->api, job, events, now);
+        }
+        return any;
+}
+
+static void answer_restarts(Supervisor *s)
+{
+        Pool *pool;
+
+        LIST_FOREACH(&s->pools.pools, pool, link)
+                if (!list_empty(&pool->restart_calls))
+                        api_pool_changed(&s->api, pool);
+}
+
+static void arm_core_timer(Supervisor *s, usec_t now)
+{
+        usec_t due = core_next_due(&s->core), left = due > now ? due - now : 0;
+        struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
+
+        if (due == s->armed)
+                return;
+        s->armed = due;
+        if (due == USEC_INFINITY)
+                (void)evtimer_del(s->core_timer);
+        else
+                (void)evtimer_add(s->core_timer, &t);
+}
+
+static void supervisor_settle(Supervisor *s, usec_t now)
+{
+        bool again;
+
+        core_tick(&s->core, now);
+        do {
+                again = s->dirty || s->api.dirty || s->pools.dirty;
+                s->dirty = s->api.dirty = s->pools.dirty = false;
+                again |= store_work(&s->core, now);
+                again |= deliver_events(s, now);
+                reload_step(s);
+                pools_settle(&s->pools, now);
+                again |= lifecycle_step(s, now);
+        } while (again);
+        answer_restarts(s);
+        api_resume_reading(&s->api);
+        arm_core_timer(s, now);
+}
+
+static void on_core_timer(evutil_socket_t fd, short what, void *context)
+{
+        Supervisor *s = context;
+
+        s->armed = 0; /* the loop settles after every turn */
+}
+
+static void on_stop_timer(evutil_socket_t fd, short what, void *context)
+{
+        log_warning("StopTimeout= is over: running jobs are ended");
+        lifecycle_stop(context, "timeout", true, 0);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *context)
+{
+        Supervisor *s = context;
+
+        switch (number) {
+        case SIGCHLD:
+                pools_reap(&s->pools);
+                break;
+        case SIGHUP:
+                supervisor_reload(s, NULL);
+                break;
+        default:
+                lifecycle_stop(s, number == SIGTERM ? "SIGTERM" : "SIGINT", false, 0);
+        }
+}
+
+/* --- what the api asks of the daemon as a whole --- */
+
+void supervisor_reload(Supervisor *s, VarlinkCall *call)
+{
+        if (call && !pending_add(call, &s->next_reload_calls))
+                return;
+        s->reload_wanted = true;
+        s->dirty = true;
+}
+
+static void api_reload(void *context, VarlinkCall *call)
+{
+        supervisor_reload(context, call);
+}
+
+static void api_drain(void *context, VarlinkCall *call)
+{
+        Supervisor *s = context;
+
+        lifecycle_drain(s);
+        (void)pending_add(call, &s->lifecycle.drain_calls);
+        s->dirty = true;
+}
+
+static void api_resume(void *context, VarlinkCall *call)
+{
+        lifecycle_resume(context);
+        varlink_reply_empty(call);
+}
+
+static const char *api_state(void *context)
+{
+        return lifecycle_state(context);
+}
+
+/* --- the ground --- */
+
+static int make_directory(const char *path, mode_t mode)
+{
+        char copy[4096];
+
+        if (strlen(path) >= sizeof(copy))
+                return -ENAMETOOLONG;
+        (void)snprintf(copy, sizeof(copy), "%s", path);
+        for (char *p = copy + 1; *p; p++) {
+                if (*p != '/')
+                        continue;
+                *p = '\0';
+                if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+                *p = '/';
+        }
+        return mkdir(copy, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static void say_who_holds(int fd, const char *path)
+{
+        char text[64];
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        log_error("%s is held by another daemon or what it left (pid %s): one daemon per state directory", path,
+                  text[0] ? text : "unknown");
+}
+
+/* Held, through its descriptor, by us, the fork servers and the workers: whoever gets it knows that
+ * the tree before it is gone. */
+static int lock_state_directory(Supervisor *s)
+{
+        AUTO(fd_close) int fd = -1;
+        char path[4096], pid[32];
+        int n;
+
+        if (make_directory(s->options.state_directory, 0700) < 0) {
+                log_error("%s can not be made: %s", s->options.state_directory, strerror(errno));
+                return -errno;
+        }
+        (void)snprintf(path, sizeof(path), "%s/lock", s->options.state_directory);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0) {
+                log_error("%s: %s", path, strerror(errno));
+                return -errno;
+        }
+        for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+                if (waited >= LOCK_WAIT_MS) {
+                        say_who_holds(fd, path);
+                        return -EBUSY;
+                }
+                (void)poll(NULL, 0, LOCK_STEP_MS);
+        }
+        n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0)
+                log_warning("%s: %s", path, strerror(errno)); /* it is only for people */
+        s->pools.lock_fd = MOVE_FD(fd);
+        return 0;
+}
+
+static int open_runtime_directory(Supervisor *s)
+{
+        const char *path = s->options.runtime_directory;
+        int r = make_directory(path, 0755);
+
+        if (r == 0) {
+                s->pools.runtime_dir = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+                r = s->pools.runtime_dir < 0 ? -errno : 0;
+        }
+        if (r < 0)
+                log_error("%s: %s", path, strerror(-r));
+        return r;
+}
+
+static void raise_open_files(Supervisor *s)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        s->pools.nofile_soft = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* then there are fewer */
+}
+
+static int make_loop(Supervisor *s)
+{
+        static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+        struct event_config *config = event_config_new();
+
+        s->base = config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0
+                          ? event_base_new_with_config(config)
+                          : NULL;
+        if (config)
+                event_config_free(config);
+        if (!s->base || event_base_priority_init(s->base, 3) < 0 || turn_init(&s->turn, s->base) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTS(numbers); i++) {
+                s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
+                if (!s->signals[i] || event_priority_set(s->signals[i], 0) < 0 ||
+                    event_add(s->signals[i], NULL) < 0)
+                        return -ENOMEM;
+        }
+        s->core_timer = evtimer_new(s->base, on_core_timer, s);
+        s->stop_timer = evtimer_new(s->base, on_stop_timer, s);
+        return s->core_timer && s->stop_timer ? 0 : -ENOMEM;
+}
+
+static int read_first_config(Supervisor *s, Settings **ret)
+{
+        SettingsError error = { 0 };
+        int r = settings_read(ret, s->options.config, s->options.config_optional, &error);
+
+        if (r < 0)
+                log_error("%s:%d: %s", error.file[0] ? error.file : s->options.config, error.line,
+                          error.message[0] ? error.message : strerror(-r));
+        return r;
+}
+
+static int open_listener(Supervisor *s)
+{
+        char error[256] = "";
+        int r = listener_open(&s->listener, s->options.socket, error, sizeof(error));
+
+        if (r < 0)
+                log_error("%s", error[0] ? error : strerror(-r));
+        return r;
+}
+
+static int set_up(Supervisor *s)
+{
+        const ApiLifecycle hooks = { api_reload, api_drain, api_resume, api_state, s };
+        CoreLimits none = { 0 };
+        Settings *first;
+        int r;
+
+        (void)signal(SIGPIPE, SIG_IGN);
+        list_init(&s->reload_calls);
+        list_init(&s->next_reload_calls);
+        lifecycle_init(&s->lifecycle);
+        s->listener.fd = -1;
+        core_init(&s->core, &none);
+        if (orphans_adopt() < 0 || make_loop(s) < 0 || pools_init(&s->pools, &s->core, &s->turn) < 0)
+                return -ENOMEM;
+        s->pools.forker_decided = reload_decided;
+        raise_open_files(s);
+        r = read_first_config(s, &first);
+        if (r < 0)
+                return r;
+        r = lock_state_directory(s);
+        if (r == 0)
+                r = open_runtime_directory(s);
+        if (r == 0)
+                r = open_listener(s);
+        if (r == 0)
+                r = api_init(&s->api, &s->core, &s->pools, &s->turn, first, &hooks);
+        if (r < 0) {
+                settings_free(first);
+                return r;
+        }
+        s->api.draining = true;
+        reload_try(s, first);
+        return 0;
+}
+
+static void tear_down(Supervisor *s)
+{
+        listener_close(&s->listener);
+        if (s->api.service.n_interfaces)
+                api_fini(&s->api);
+        core_fini(&s->core);
+        pools_fini(&s->pools);
+        for (unsigned i = 0; i < s->n_old; i++)
+                settings_free(s->old[i]);
+        free(s->old);
+        if (s->candidate)
+                settings_free(s->candidate);
+        if (s->settings)
+                settings_free(s->settings);
+        for (size_t i = 0; i < ELEMENTS(s->signals); i++)
+                if (s->signals[i])
+                        event_free(s->signals[i]);
+        if (s->core_timer)
+                event_free(s->core_timer);
+        if (s->stop_timer)
+                event_free(s->stop_timer);
+        turn_fini(&s->turn);
+        if (s->base)
+                event_base_free(s->base);
+        fd_close(s->pools.lock_fd);
+        fd_close(s->pools.runtime_dir);
+}
+
+static void loop(Supervisor *s)
+{
+        bool listening = false;
+
+        while (s->lifecycle.phase != PHASE_OVER) {
+                supervisor_settle(s, clock_steady());
+                turn_flush(&s->turn);
+                if (!listening && s->lifecycle.phase == PHASE_RUNNING)
+                        listening = listener_start(&s->listener, &s->api) == 0;
+                if (s->dirty || s->api.dirty || s->pools.dirty || s->lifecycle.phase == PHASE_OVER)
+                        continue;
+                if (event_base_loop(s->base, EVLOOP_ONCE) < 0)
+                        log_error("the event loop failed: %s", strerror(errno));
+        }
+        turn_flush(&s->turn);
+}
+
+int supervisor_run(const SupervisorOptions *options)
+{
+        Supervisor *s = calloc(1, sizeof(*s));
+        int r, status = 1;
+
+        if (!s)
+                return 1;
+        s->options = *options;
+        r = set_up(s);
+        if (r == 0) {
+                loop(s);
+                status = s->lifecycle.status;
+                log_notice("stopped");
+        }
+        tear_down(s);
+        free(s);
+        return status;
+}

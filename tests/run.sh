@@ -1,0 +1,225 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# On a bare Debian 12: installs what is missing, builds with gcc, clang and the sanitizers, and
+# runs every test. The last line is "N passed, N failed[, N skipped]"; the exit status is 0 if none
+# failed.
+
+usage() {
+        cat <<'EOF'
+sh tests/run.sh [OPTION...] [PATTERN]
+
+  --quick     only the gcc build and its tests
+  --asan      only the build with ASan and UBSan and its tests
+  --fuzz      runs each fuzzer for 10 minutes instead of 10 seconds
+  --torture   runs the tests of deaths 20 times more
+  --soak      runs the integration tests 10 times
+  PATTERN     only integration tests, those whose file.function contains it
+EOF
+}
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+top=$(pwd)
+work=$top/build-test
+logs=$work/logs
+
+quick= asan= pattern= fuzz_seconds=10 torture= repeat=1
+for arg; do
+        case $arg in
+        --quick) quick=1 ;;
+        --asan) asan=1 ;;
+        --fuzz) fuzz_seconds=600 ;;
+        --torture) torture=1 ;;
+        --soak) repeat=10 ;;
+        --help) usage; exit 0 ;;
+        -*) usage >&2; exit 2 ;;
+        *) pattern=$arg ;;
+        esac
+done
+
+passed=0 failed=0 skipped=0 summary=
+
+# say WORDS: a heading with the time that has passed.
+began=$(date +%s)
+say() {
+        echo
+        echo "=== $* ($(($(date +%s) - began)) s)"
+}
+
+# count NAME PASSED FAILED SKIPPED
+count() {
+        passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+        summary="$summary$(printf '%-28s %5d passed %5d failed %5d skipped' "$@")
+"
+}
+
+# made NAME COMMAND...: runs a command; its output is shown, and a failure counted, when it fails.
+made() {
+        name=$1
+        shift
+        "$@" >"$logs/$name.log" 2>&1 && return 0
+        echo "FAIL $name"
+        tail -n 60 "$logs/$name.log" | sed 's/^/     | /'
+        count "$name" 0 1 0
+        return 1
+}
+
+# step NAME COMMAND...: the same as a test of its own.
+step() {
+        made "$@" || return 1
+        echo "ok   $1"
+        count "$1" 1 0 0
+}
+
+finish() {
+        say "summary"
+        printf '%s' "$summary"
+        tail="$passed passed, $failed failed"
+        [ $skipped = 0 ] || tail="$tail, $skipped skipped"
+        echo
+        echo "$tail"
+        [ $failed = 0 ] && exit 0
+        exit 1
+}
+
+# --- what it needs ---
+
+packages="meson ninja-build pkg-config gcc clang libc6-dev libevent-dev libjansson-dev
+        libsystemd-dev libinih-dev libcmocka-dev varlink-go python3 libclang-rt-14-dev"
+
+install_packages() {
+        command -v dpkg-query >/dev/null || return 0
+        missing=
+        for p in $packages; do
+                dpkg-query -W -f='${Status}\n' "$p" 2>/dev/null | grep -q '^install ok installed' ||
+                        missing="$missing $p"
+        done
+        [ -n "$missing" ] || return 0
+        if [ "$(id -u)" != 0 ]; then
+                echo "run.sh: as root, first:  apt-get install$missing" >&2
+                return 1
+        fi
+        say "installing$missing"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -qq update &&
+                apt-get -qq install --no-install-recommends -y $missing >"$logs/apt.log" 2>&1 &&
+                return 0
+        tail -n 20 "$logs/apt.log" >&2
+        return 1
+}
+
+# --- the parts ---
+
+# build NAME CC OPTION...
+build() {
+        tree=$1 compiler=$2
+        shift 2
+        if [ ! -e "$work/$tree/build.ninja" ]; then
+                rm -rf "${work:?}/$tree"
+                made "setup-$tree" env CC="$compiler" \
+                        meson setup "$work/$tree" -Dwerror=true "$@" || return 1
+        fi
+        made "build-$tree" ninja -C "$work/$tree"
+}
+
+# meson_tests NAME ARG...: the tests that meson knows (unit, ground, interop), one by one.
+meson_tests() {
+        name=$1
+        shift
+        rm -f "$work/$name/meson-logs/testlog.junit.xml"
+        meson test -C "$work/$name" --no-rebuild --print-errorlogs --timeout-multiplier 3 "$@" \
+                >"$logs/meson-$name.log" 2>&1 || true
+        numbers=$(python3 - "$work/$name/meson-logs/testlog.junit.xml" <<'EOF'
+import sys
+from xml.etree import ElementTree
+good = bad = none = 0
+for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
+    if case.find("failure") is not None or case.find("error") is not None:
+        bad += 1
+    elif case.find("skipped") is not None:
+        none += 1
+    else:
+        good += 1
+print(good, bad, none)
+EOF
+        ) || numbers="0 1 0"
+        [ "$numbers" != "0 0 0" ] || numbers="0 1 0"
+        set -- $numbers
+        if [ "$2" = 0 ]; then
+                echo "ok   meson-$name: $1 passed"
+        else
+                echo "FAIL meson-$name: $2 failed"
+                grep -v '^ninja' "$logs/meson-$name.log" | tail -n 100 | sed 's/^/     | /'
+        fi
+        count "meson-$name" "$1" "$2" "$3"
+}
+
+# integration NAME ARG...
+integration() {
+        name=$1
+        shift
+        log=$logs/integration-$name.log
+        BROOD_BUILD=$work/$name PYTHONDONTWRITEBYTECODE=1 \
+                python3 tests/integration/run.py -j2 "$@" >"$log" 2>&1
+        grep -v '^ok ' "$log"
+        set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
+        count "integration-$name" "${1:-0}" "${2:-1}" "${3:-0}"
+}
+
+checks() {
+        step check-includes python3 tests/checks/includes.py
+        step check-style python3 tests/checks/style.py
+}
+
+# A walk of every fuzzer, from its corpus. (A short, fixed one is a test of each build.)
+fuzz() {
+        found=
+        for program in "$work"/clang/tests/fuzz/libfuzzer-*; do
+                [ -f "$program" ] && [ -x "$program" ] || continue
+                found=1
+                name=$(basename "$program")
+                mkdir -p "$work/corpus/$name"
+                step "$name" "$program" -max_total_time=$fuzz_seconds -timeout=10 \
+                        -rss_limit_mb=2048 -artifact_prefix="$work/" "$work/corpus/$name" \
+                        "tests/fuzz/corpus/${name#libfuzzer-}"
+        done
+        [ -n "$found" ] || step libfuzzer false
+}
+
+sanitized() {
+        export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
+        export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:abort_on_error=1
+        say "ASan and UBSan"
+        build asan gcc -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized ||
+                return
+        [ -n "$pattern" ] || meson_tests asan
+        integration asan --repeat=$repeat $pattern
+}
+
+plain() {
+        say "gcc"
+        build gcc gcc || return
+        if [ -z "$pattern" ]; then
+                meson_tests gcc
+                say "checks"
+                checks
+        fi
+        say "integration"
+        integration gcc --repeat=$repeat $pattern
+        [ -z "$torture" ] || integration gcc --repeat=20 death.
+}
+
+mkdir -p "$logs"
+install_packages || { count packages 0 1 0; finish; }
+[ -n "$asan" ] || plain
+if [ -z "$asan$quick$pattern" ]; then
+        say "clang"
+        build clang clang -Dfuzz=true -Db_lundef=false && {
+                meson_tests clang --suite unit
+                say "fuzz"
+                fuzz
+        }
+fi
+[ -n "$quick" ] || sanitized
+finish

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Each test has a directory of its own, and writes the files into it that it needs. */
+
+#include "settings/settings.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+typedef struct Fixture {
+        char directory[64];
+        char path[256];
+        Settings *settings;
+        SettingsError error;
+} Fixture;
+
+static int set_up(void **state)
+{
+        Fixture *f = calloc(1, sizeof(*f));
+        static const char *const folders[] = { "pools", "brood.conf.d", "modules" };
+
+        assert_non_null(f);
+        (void)snprintf(f->directory, sizeof(f->directory), "/tmp/brood-settings-XXXXXX");
+        assert_non_null(mkdtemp(f->directory));
+        for (size_t i = 0; i < ELEMENTS(folders); i++) {
+                (void)snprintf(f->path, sizeof(f->path), "%s/%s", f->directory, folders[i]);
+                assert_int_equal(mkdir(f->path, 0700), 0);
+        }
+        assert_int_equal(setenv("BROOD_MODULE_PATH", f->path, 1), 0); /* the last one: modules */
+        *state = f;
+        return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st UNUSED, int type UNUSED,
+                      struct FTW *where UNUSED)
+{
+        return remove(path);
+}
+
+static int tear_down(void **state)
+{
+        Fixture *f = *state;
+        int r = nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+
+        settings_free(f->settings);
+        free(f);
+        return r;
+}
+
+static void write_bytes(Fixture *f, const char *name, Slice bytes)
+{
+        FILE *out;
+
+        (void)snprintf(f->path, sizeof(f->path), "%s/%s", f->directory, name);
+        out = fopen(f->path, "w");
+        assert_non_null(out);
+        assert_int_equal(fwrite(bytes.data, 1, bytes.len, out), bytes.len);
+        assert_int_equal(fclose(out), 0);
+}
+
+static void write_file(Fixture *f, const char *name, const char *text)
+{
+        write_bytes(f, name, slice_of(text));
+}
+
+static int read_again(Fixture *f)
+{
+        settings_free(f->settings);
+        f->settings = NULL;
+        f->error = (SettingsError){ 0 };
+        return settings_read(&f->settings, f->directory, false, &f->error);
+}
+
+static void read_well(Fixture *f)
+{
+        int r = read_again(f);
+
+        if (r < 0)
+                fail_msg("%d: %s:%d: %s", r, f->error.file, f->error.line, f->error.message);
+        assert_int_equal(r, 0);
+}
+
+/* The pool p with this file, which must be good. */
+static const PoolSettings *read_pool(Fixture *f, const char *text)
+{
+        write_file(f, "pools/p.pool", text);
+        read_well(f);
+        assert_int_equal(f->settings->n_pools, 1);
+        return &f->settings->pools[0];
+}
+
+static void an_empty_directory_means_defaults(void **state)
+{
+        Fixture *f = *state;
+
+        read_well(f);
+        assert_int_equal(f->settings->n_pools, 0);
+        assert_int_equal(f->settings->log_level, LOG_LEVEL_INFO);
+        assert_int_equal(f->settings->stop_timeout, 90 * USEC_PER_SEC);
+        assert_int_equal(f->settings->max_queued, 1000000);
+        assert_int_equal(f->settings->max_args_size, 1 << 20);
+        assert_int_equal(f->settings->durability, DURABILITY_FSYNC);
+        assert_string_equal(f->settings->directory, f->directory);
+}
+
+static void a_directory_that_is_not_there_may_be_optional(void **state)
+{
+        Fixture *f = *state;
+        const char *nowhere = "/nonexistent/brood";
+
+        assert_int_equal(settings_read(&f->settings, nowhere, false, &f->error), -EINVAL);
+        assert_string_equal(f->error.file, nowhere);
+        assert_int_equal(f->error.line, 0);
+        assert_int_equal(settings_read(&f->settings, nowhere, true, &f->error), 0);
+        assert_int_equal(f->settings->n_pools, 0);
+        settings_free(f->settings);
+        f->settings = NULL;
+        assert_int_equal(settings_read(&f->settings, "/dev/null", true, &f->error), -EINVAL);
+}
+
+static void later_files_and_later_lines_win(void **state)
+{
+        Fixture *f = *state;
+
+        write_file(f, "brood.conf", "[Queue]\nMaxQueued=1\nMaxQueued=2\nKeepFinished=1s\n"
+                                    "[Daemon]\nLogLevel=debug\n");
+        write_file(f, "brood.conf.d/20.conf", "[Queue]\nMaxQueued=20\n");
+        write_file(f, "brood.conf.d/10.conf", "[Queue]\nMaxQueued=10\nMaxArgsSize=10\n");
+        write_file(f, "brood.conf.d/30.conf.off", "[Queue]\nMaxQueued=30\n");
+        write_file(f, "brood.conf.d/.40.conf", "[Queue]\nMaxQueued=40\n");
+        read_well(f);
+        assert_int_equal(f->settings->max_queued, 20);
+        assert_int_equal(f->settings->max_args_size, 10);
+        assert_int_equal(f->settings->keep_finished, USEC_PER_SEC);
+        assert_int_equal(f->settings->log_level, LOG_LEVEL_DEBUG);
+}
+
+static void comments_blanks_and_line_ends_do_not_matter(void **state)
+{
+        Fixture *f = *state;
+
+        write_file(f, "brood.conf", "\xef\xbb\xbf# first\r\n\r\n ; second\r\n[Queue]\r\n"
+                                    "  MaxQueued =\t5  \r\n#MaxQueued=6");
+        read_well(f);
+        assert_int_equal(f->settings->max_queued, 5);
+}
+
+static void a_comment_starts_only_at_the_start_of_a_line(void **state)
+{
+        const PoolSettings *p = read_pool(*state, "[Pool]\nCommand=/bin/sh -c 'a;b #c' ; d=e:f\n");
+
+        assert_string_equal(p->command[2], "a;b #c");
+        assert_string_equal(p->command[3], ";");
+        assert_string_equal(p->command[4], "d=e:f");
+}
+
+static void every_type_is_read_into_its_place(void **state)
+{
+        const PoolSettings *p = read_pool(
+                *state,
+                "[Pool]\nBuiltin=exec\nStartMethod=spawn\nStartTimeout=1min 30s\nMinWorkers=3\n"
+                "Priority=-5\nOutputMax=64K\n"
+                "[Process]\nUMask=0077\nNice=-3\nNoNewPrivileges=yes\nWorkingDirectory=/tmp\n"
+                "PassEnvironment=HOME LANG\nLimitNOFILE=1K\nLimitCPU=10\n");
+
+        assert_int_equal(p->start_method, START_SPAWN);
+        assert_int_equal(p->start_timeout, 90 * USEC_PER_SEC);
+        assert_int_equal(p->min_workers, 3);
+        assert_int_equal(p->priority, -5);
+        assert_int_equal(p->output_max, 65536);
+        assert_int_equal(p->umask, 077);
+        assert_int_equal(p->nice, -3);
+        assert_true(p->no_new_privileges);
+        assert_string_equal(p->working_directory, "/tmp");
+        assert_string_equal(p->pass_environment[1], "LANG");
+        assert_null(p->pass_environment[2]);
+        assert_int_equal(p->limit_nofile, 1024);
+        assert_int_equal(p->limit_cpu, 10 * USEC_PER_SEC);
+        assert_true(p->limit_as == SETTING_UNSET);
+}
+
+static void infinity_sets_no_limit(void **state)
+{
+        const PoolSettings *p = read_pool(
+                *state, "[Pool]\nBuiltin=exec\n[Process]\nLimitCORE=infinity\nLimitCPU=infinity\n");
+
+        assert_true(p->limit_core == SETTING_UNSET);
+        assert_true(p->limit_cpu == SETTING_UNSET);
+}
+
+static void environment_gathers_and_one_name_has_one_value(void **state)
+{
+        const PoolSettings *p =
+                read_pool(*state, "[Pool]\nBuiltin=exec\n[Process]\nEnvironment=LOST=1\n"
+                                  "Environment=\nEnvironment=A=1 \"B=x y\"\n"
+                                  "Environment=C= A=2\n");
+
+        assert_string_equal(p->environment[0], "A=2");
+        assert_string_equal(p->environment[1], "B=x y");
+        assert_string_equal(p->environment[2], "C=");
+        assert_null(p->environment[3]);
+}
+
+static void an_assignment_to_nothing_is_the_default_or_off(void **state)
+{
+        const PoolSettings *p = read_pool(
+                *state,
+                "[Pool]\nModule=x\nModule=\nCommand=/bin/true\nHandlers=a b\nHandlers=\n"
+                "MinWorkers=7\nMinWorkers=\nTimeout=5s\nTimeout=\nPoisonDeaths=\nMaxQueued=5\n"
+                "MaxQueued=\n[Process]\nLimitAS=5\nLimitAS=\n");
+
+        assert_null(p->module);
+        assert_null(p->handlers);
+        assert_int_equal(p->handlers_line, 0);
+        assert_int_equal(p->min_workers, 2);
+        assert_int_equal(p->timeout, 0);
+        assert_int_equal(p->poison_deaths, 0);
+        assert_int_equal(p->max_queued, 0);
+        assert_true(p->limit_as == SETTING_UNSET);
+}
+
+static void free_settings_keep_their_order_and_the_last_value(void **state)
+{
+        const PoolSettings *p =
+                read_pool(*state, "[Pool]\nBuiltin=exec\n[Settings]\nb=1\na = x y \nc=3\n"
+                                  "b=2\nc=\nAny.Key-1=a=b;c\n");
+
+        assert_int_equal(p->n_free, 3);
+        assert_string_equal(p->free[0].key, "a");
+        assert_string_equal(p->free[0].value, "x y");
+        assert_string_equal(p->free[1].key, "b");
+        assert_string_equal(p->free[1].value, "2");
+        assert_string_equal(p->free[2].key, "Any.Key-1");
+        assert_string_equal(p->free[2].value, "a=b;c");
+}
+
+static void a_line_may_be_long(void **state)
+{
+        Fixture *f = *state;
+        AUTO(buffer_fini) Buffer b = BUFFER_INIT;
+        const PoolSettings *p;
+
+        buffer_append_literal(&b, "[Pool]\nBuiltin=exec\n[Settings]\nlong=");
+        for (int i = 0; i < 300000; i++)
+                buffer_append_char(&b, (char)('a' + i % 26));
+        buffer_append_literal(&b, "\nafter=1\n");
+        buffer_append_char(&b, '\0');
+        p = read_pool(f, buffer_bytes(&b));
+        assert_int_equal(strlen(p->free[0].value), 300000);
+        assert_int_equal(p->free[0].value[299999], 'a' + 299999 % 26);
+        assert_string_equal(p->free[1].key, "after");
+}
+
+static void exec_has_defaults_of_its_own(void **state)
+{
+        const PoolSettings *p = read_pool(*state, "[Pool]\nBuiltin=exec\n");
+
+        assert_string_equal(p->handlers[0], "exec");
+        assert_null(p->handlers[1]);
+        assert_int_equal(p->max_attempts, 1);
+        assert_int_equal(p->poison_deaths, 0);
+        p = read_pool(*state,
+                      "[Pool]\nBuiltin=exec\nHandlers=exec\nMaxAttempts=3\nPoisonDeaths=3\n");
+        assert_int_equal(p->max_attempts, 3);
+        assert_int_equal(p->poison_deaths, 3);
+        p = read_pool(*state, "[Pool]\nBuiltin=exec\nMaxAttempts=3\nMaxAttempts=\n");
+        assert_int_equal(p->max_attempts, 1);
+}
+
+static void modules_and_commands_become_their_paths(void **state)
+{
+        Fixture *f = *state;
+        const PoolSettings *p;
+
+        write_file(f, "modules/m.so", "");
+        (void)snprintf(f->path, sizeof(f->path), "%s/modules/m.so", f->directory);
+        p = read_pool(f, "[Pool]\n\nModule=m.so\nHandlers=h\n");
+        (void)snprintf(f->path, sizeof(f->path), "%s/modules/m.so", f->directory);
+        assert_string_equal(p->module, f->path);
+        assert_int_equal(p->source_line, 3);
+        assert_int_equal(p->handlers_line, 4);
+        assert_int_equal(p->start_method, START_FORKSERVER);
+
+        p = read_pool(f, "[Pool]\nCommand=sh worker.sh\nStartMethod=forkserver\n");
+        assert_int_equal(p->command[0][0], '/');
+        assert_int_equal(access(p->command[0], X_OK), 0);
+        assert_string_equal(p->command[1], "worker.sh");
+        assert_int_equal(p->start_method, START_SPAWN);
+}
+
+static void pools_are_sorted_by_name(void **state)
+{
+        Fixture *f = *state;
+
+        write_file(f, "pools/b.pool", "[Pool]\nCommand=/bin/true\nHandlers=b\n");
+        write_file(f, "pools/a-1_Z.pool", "[Pool]\nCommand=/bin/true\nHandlers=a\n");
+        write_file(f, "pools/c.pool.bak", "nonsense");
+        write_file(f, "pools/.d.pool", "nonsense");
+        read_well(f);
+        assert_int_equal(f->settings->n_pools, 2);
+        assert_string_equal(f->settings->pools[0].name, "a-1_Z");
+        assert_string_equal(f->settings->pools[1].name, "b");
+        (void)snprintf(f->path, sizeof(f->path), "%s/pools/b.pool", f->directory);
+        assert_string_equal(f->settings->pools[1].file, f->path);
+}
+
+/* --- what is wrong --- */
+
+typedef struct Wrong {
+        const char *text;
+        int line;
+        const char *message; /* how it starts */
+} Wrong;
+
+static void assert_wrong(Fixture *f, const char *name, const Wrong *cases, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                write_file(f, name, cases[i].text);
+                CHECK(read_again(f) == -EINVAL, cases[i].text);
+                CHECK(!f->settings, cases[i].text);
+                if (strncmp(f->error.message, cases[i].message, strlen(cases[i].message)) != 0)
+                        fail_msg("%s\nfound:    %s\nexpected: %s", cases[i].text, f->error.message,
+                                 cases[i].message);
+                CHECK(f->error.line == cases[i].line, cases[i].text);
+                (void)snprintf(f->path, sizeof(f->path), "%s/%s", f->directory, name);
+                assert_string_equal(f->error.file, f->path);
+        }
+}
+
+static void unknown_words_are_refused_with_a_hint(void **state)
+{
+        static const Wrong daemon[] = {
+                { "[Deamon]\n", 1, "unknown section [Deamon]: did you mean [Daemon]?" },
+                { "\n[Pool]\n", 2, "unknown section [Pool]: expected [Daemon] or [Queue]" },
+                { "[Settings]\na=1\n", 1, "unknown section [Settings]: expected" },
+                { "[queue]\n", 1, "unknown section [queue]: did you mean [Queue]?" },
+                { "[Queue]\nmaxqueued=1\n", 2,
+                  "unknown key 'maxqueued' in [Queue]: did you mean 'MaxQueued'?" },
+                { "[Daemon]\nMaxQueued=1\n", 2,
+                  "unknown key 'MaxQueued' in [Daemon]: it belongs in [Queue]" },
+                { "[Daemon]\nColour=red\n", 2,
+                  "unknown key 'Colour' in [Daemon]: expected one of LogLevel StopTimeout" },
+        };
+        static const Wrong pool[] = {
+                { "[Pool]\nMinWorker=1\n", 2,
+                  "unknown key 'MinWorker' in [Pool]: did you mean 'MinWorkers'?" },
+                { "[Pool]\nHanlders=a\n", 2,
+                  "unknown key 'Hanlders' in [Pool]: did you mean 'Handlers'?" },
+                { "[Process]\nModule=a\n", 2,
+                  "unknown key 'Module' in [Process]: it belongs in [Pool]" },
+                { "[Setings]\n", 1, "unknown section [Setings]: did you mean [Settings]?" },
+                { "[Queue]\n", 1,
+                  "unknown section [Queue]: expected [Pool], [Process] or [Settings]" },
+        };
+
+        assert_wrong(*state, "pools/p.pool", pool, ELEMENTS(pool));
+        assert_int_equal(remove(((Fixture *)*state)->path), 0);
+        assert_wrong(*state, "brood.conf", daemon, ELEMENTS(daemon));
+}
+
+static void values_out_of_range_or_misspelled_are_refused(void **state)
+{
+        static const Wrong daemon[] = {
+                { "[Daemon]\nLogLevel=loud\n", 2,
+                  "LogLevel=loud: expected error, warning, notice, info or debug" },
+                { "[Daemon]\nLogLevel=Info\n", 2, "LogLevel=Info: expected" },
+                { "[Daemon]\nStopTimeout=soon\n", 2, "StopTimeout=soon: expected a time span" },
+                { "[Daemon]\nMaxConnections=0\n", 2,
+                  "MaxConnections=0: expected a whole number from 1 to 1000000" },
+                { "[Queue]\nMaxArgsSize=1\n", 2,
+                  "MaxArgsSize=1: expected a size (like 64K or 1M) from 2 to 1G" },
+                { "[Queue]\nMaxArgsSize=2G\n", 2, "MaxArgsSize=2G: expected" },
+                { "[Queue]\nMaxBytes=-1\n", 2, "MaxBytes=-1: expected a size (like 64K or 1M)" },
+                { "[Queue]\nDurability=both\n", 2, "Durability=both: expected fsync or memory" },
+        };
+        static const Wrong pool[] = {
+                { "[Pool]\nMinWorkers=x\n", 2,
+                  "MinWorkers=x: expected a whole number from 0 to 10000" },
+                { "[Pool]\n\nMinWorkers=10001\n", 3, "MinWorkers=10001: expected" },
+                { "[Pool]\nMinWorkers=-1\n", 2, "MinWorkers=-1: expected" },
+                { "[Pool]\nPriority=1001\n", 2,
+                  "Priority=1001: expected a whole number from -1000 to 1000" },
+                { "[Pool]\nStartTimeout=1us\n", 2,
+                  "StartTimeout=1us: expected a time span (like 5s or 2min) of at least 1ms" },
+                { "[Pool]\nStartMethod=fork\n", 2,
+                  "StartMethod=fork: expected forkserver or spawn" },
+                { "[Pool]\nCommand=\"a\n", 2, "Command=\"a: expected a program and its arguments" },
+                { "[Pool]\nCommand=''\n", 2, "Command='': expected" },
+                { "[Process]\nUMask=888\n", 2,
+                  "UMask=888: expected an octal mode from 0000 to 0777" },
+                { "[Process]\nUMask=1000\n", 2, "UMask=1000: expected" },
+                { "[Process]\nUMask=-1\n", 2, "UMask=-1: expected" },
+                { "[Process]\nNice=20\n", 2, "Nice=20: expected a whole number from -20 to 19" },
+                { "[Process]\nNoNewPrivileges=maybe\n", 2,
+                  "NoNewPrivileges=maybe: expected yes or no" },
+                { "[Process]\nEnvironment=A\n", 2, "Environment=A: expected NAME=value" },
+                { "[Process]\nEnvironment=1A=b\n", 2, "Environment=1A=b: expected NAME=value" },
+                { "[Process]\nEnvironment=\"A=b\n", 2, "Environment=\"A=b: expected NAME=value" },
+                { "[Process]\nEnvironment==b\n", 2, "Environment==b: expected NAME=value" },
+        };
+
+        assert_wrong(*state, "pools/p.pool", pool, ELEMENTS(pool));
+        assert_int_equal(remove(((Fixture *)*state)->path), 0);
+        assert_wrong(*state, "brood.conf", daemon, ELEMENTS(daemon));
+}
+
+static void lines_that_are_nothing_are_refused(void **state)
+{
+        static const Wrong cases[] = {
+                { "MaxQueued=1\n", 1, "expected a [Section] before 'MaxQueued='" },
+                { "[Queue]\nMaxQueued\n", 2, "expected Key=value, a [Section] or a # comment" },
+                { "[Queue]\nMaxQueued: 5\n", 2, "expected Key=value" },
+                { "[Queue]\n=5\n", 2, "expected Key=value" },
+                { "[Queue]\nMaxQueued=1\n\n\nwhat\n", 5, "expected Key=value" },
+                { "[Queue\n", 1, "expected a section like [Name] alone on its line" },
+                { "[Queue] # x\n", 1, "expected a section" },
+                { "[]\n", 1, "unknown section []" },
+                { "[Queue]\nMaxQueued=1 \\\n  2\n", 2, "MaxQueued=1 \\: expected" },
+                { "[Daemon]\n#\xff\n", 2, "expected text in UTF-8 without NUL" },
+                { "\xed\xa0\x80", 1, "expected text in UTF-8" },
+        };
+        Fixture *f = *state;
+
+        assert_wrong(f, "brood.conf", cases, ELEMENTS(cases));
+        write_bytes(f, "brood.conf", SLICE("[Queue]\n\nMaxQueued=1\0\n"));
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_int_equal(f->error.line, 3);
+        assert_string_equal(f->error.message, "expected text in UTF-8 without NUL");
+}
+
+static void what_a_pool_needs_or_cannot_have_is_told(void **state)
+{
+        static const Wrong cases[] = {
+                { "", 0, "expected one of Module=, Command= and Builtin=, found none" },
+                { "[Pool]\nBuiltin=exec\nCommand=/bin/true\n", 3,
+                  "expected one of Module=, Command= and Builtin=, found two" },
+                { "[Pool]\nBuiltin=exec\nCommand=/bin/true\nModule=x\n", 4, "expected one of" },
+                { "[Pool]\n\nBuiltin=echo\n", 3, "Builtin=echo: expected exec" },
+                { "[Pool]\nBuiltin=exec\nHandlers=echo\n", 3, "Handlers=: expected exec" },
+                { "[Pool]\nModule=none.so\n", 2, "Module=none.so: there is no such file in /tmp/" },
+                { "[Pool]\nModule=../none.so\n", 2, "Module=../none.so: expected a file name, or" },
+                { "[Pool]\nModule=/nonexistent/none.so\n", 2,
+                  "Module=/nonexistent/none.so: expected" },
+                { "[Pool]\nCommand=/nonexistent/worker a\n", 2,
+                  "Command=/nonexistent/worker: expected the absolute path of an executable" },
+                { "[Pool]\nCommand=bin/true\n", 2, "Command=bin/true: expected" },
+                { "[Pool]\nCommand=/etc/passwd\n", 2, "Command=/etc/passwd: expected" },
+                { "[Pool]\nCommand=/tmp\n", 2, "Command=/tmp: expected" },
+                { "[Pool]\nBuiltin=exec\nScaling=dynamic\n", 3,
+                  "Scaling=: this version has only static" },
+                { "[Pool]\nBuiltin=exec\nConcurrency=thread\n", 3,
+                  "Concurrency=: this version has only process" },
+                { "[Pool]\nBuiltin=exec\nSlots=2\n", 3, "Slots=: this version has only 1" },
+                { "[Pool]\nBuiltin=exec\n[Process]\nWorkingDirectory=tmp\n", 4,
+                  "WorkingDirectory=tmp: expected an absolute path" },
+                { "[Pool]\nBuiltin=exec\n[Process]\nPassEnvironment=A B=c\n", 4,
+                  "PassEnvironment=B=c: expected names of variables" },
+                { "[Pool]\nCommand=/bin/true\nHandlers=a b a\n", 3,
+                  "Handlers=: 'a' is twice in pool 'p'" },
+        };
+
+        assert_wrong(*state, "pools/p.pool", cases, ELEMENTS(cases));
+}
+
+static void a_handler_belongs_to_one_pool(void **state)
+{
+        static const Wrong second[] = {
+                { "[Pool]\nCommand=/bin/true\n\nHandlers=c b\n", 4,
+                  "Handlers=: 'b' is also in pool 'a'; each handler belongs to one pool" },
+        };
+
+        write_file(*state, "pools/a.pool", "[Pool]\nCommand=/bin/true\nHandlers=a b\n");
+        assert_wrong(*state, "pools/p.pool", second, ELEMENTS(second));
+}
+
+static void a_pools_name_is_letters_digits_and_two_signs(void **state)
+{
+        Fixture *f = *state;
+        static const char *const bad[] = { "pools/a b.pool", "pools/a.b.pool",
+                                           "pools/\xc3\xa9.pool" };
+        char name[128];
+
+        for (size_t i = 0; i < ELEMENTS(bad); i++) {
+                write_file(f, bad[i], "[Pool]\nCommand=/bin/true\n");
+                CHECK(read_again(f) == -EINVAL, bad[i]);
+                assert_int_equal(f->error.line, 0);
+                assert_string_equal(f->error.message,
+                                    "the name of a pool: expected 1 to 64 of A-Z a-z 0-9 _ -");
+                (void)snprintf(f->path, sizeof(f->path), "%s/%s", f->directory, bad[i]);
+                assert_int_equal(remove(f->path), 0);
+        }
+        (void)snprintf(name, sizeof(name), "pools/%064d.pool", 1);
+        write_file(f, name, "[Pool]\nCommand=/bin/true\n");
+        read_well(f);
+        (void)snprintf(name, sizeof(name), "pools/%065d.pool", 1);
+        write_file(f, name, "[Pool]\nCommand=/bin/true\n");
+        assert_int_equal(read_again(f), -EINVAL);
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+        Fixture *f = *state;
+
+        (void)snprintf(f->path, sizeof(f->path), "%s/brood.conf", f->directory);
+        assert_int_equal(mkdir(f->path, 0700), 0);
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_string_equal(f->error.message, "cannot be read: Is a directory");
+        assert_int_equal(rmdir(f->path), 0);
+        assert_int_equal(mkfifo(f->path, 0600), 0);
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_string_equal(f->error.message, "expected a regular file");
+        assert_int_equal(remove(f->path), 0);
+        (void)snprintf(f->path, sizeof(f->path), "%s/pools/p.pool", f->directory);
+        assert_int_equal(symlink("/nonexistent", f->path), 0);
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_string_equal(f->error.message, "cannot be read: No such file or directory");
+}
+
+/* Is a worker of a pool with these lines made like one of the plain pool? */
+static bool same_process(Fixture *f, const char *pool, const char *more)
+{
+        Settings *plain, *other;
+        char text[512];
+        bool same;
+
+        (void)read_pool(
+                f, "[Pool]\nCommand=/bin/true a\n[Settings]\nx=1\n[Process]\nEnvironment=A=1\n");
+        plain = MOVE_PTR(f->settings);
+        (void)snprintf(
+                text, sizeof(text),
+                "[Pool]\nCommand=/bin/true %s\n[Settings]\nx=1\n[Process]\nEnvironment=A=1\n%s\n",
+                pool, more);
+        (void)read_pool(f, text);
+        other = MOVE_PTR(f->settings);
+        same = pool_settings_same_process(&plain->pools[0], &other->pools[0]);
+        settings_free(plain);
+        settings_free(other);
+        return same;
+}
+
+static void a_reload_keeps_workers_that_are_made_the_same(void **state)
+{
+        static const struct {
+                const char *pool, *more;
+                bool same;
+        } cases[] = {
+                { "a", "", true },
+                { "a", "[Pool]\nMinWorkers=7\nTimeout=5s\nMaxAttempts=9\nPriority=3\nMaxQueued=1",
+                  true },
+                { "b", "", false },
+                { "a b", "", false },
+                { "a", "[Pool]\nHandlers=h", false },
+                { "a", "[Process]\nNice=1", false },
+                { "a", "[Process]\nEnvironment=B=1", false },
+                { "a", "[Process]\nUMask=0077", false },
+                { "a", "[Process]\nLimitAS=64G", false },
+                { "a", "[Process]\nWorkingDirectory=/", false },
+                { "a", "[Process]\nNoNewPrivileges=yes", false },
+                { "a", "[Settings]\nx=2", false },
+                { "a", "[Settings]\ny=1", false },
+                { "a", "[Settings]\nx=", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(cases); i++)
+                CHECK(same_process(*state, cases[i].pool, cases[i].more) == cases[i].same,
+                      cases[i].more);
+}
+
+static void the_enums_have_the_names_of_the_interface(void **state UNUSED)
+{
+        assert_string_equal(start_method_name(START_FORKSERVER), "forkserver");
+        assert_string_equal(start_method_name(START_SPAWN), "spawn");
+        assert_string_equal(concurrency_name(CONCURRENCY_PROCESS), "process");
+        assert_string_equal(concurrency_name(CONCURRENCY_SUBINTERPRETER), "subinterpreter");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        const struct CMUnitTest tests[] = {
+                TEST(an_empty_directory_means_defaults),
+                TEST(a_directory_that_is_not_there_may_be_optional),
+                TEST(later_files_and_later_lines_win),
+                TEST(comments_blanks_and_line_ends_do_not_matter),
+                TEST(a_comment_starts_only_at_the_start_of_a_line),
+                TEST(every_type_is_read_into_its_place),
+                TEST(infinity_sets_no_limit),
+                TEST(environment_gathers_and_one_name_has_one_value),
+                TEST(an_assignment_to_nothing_is_the_default_or_off),
+                TEST(free_settings_keep_their_order_and_the_last_value),
+                TEST(a_line_may_be_long),
+                TEST(exec_has_defaults_of_its_own),
+                TEST(modules_and_commands_become_their_paths),
+                TEST(pools_are_sorted_by_name),
+                TEST(unknown_words_are_refused_with_a_hint),
+                TEST(values_out_of_range_or_misspelled_are_refused),
+                TEST(lines_that_are_nothing_are_refused),
+                TEST(what_a_pool_needs_or_cannot_have_is_told),
+                TEST(a_handler_belongs_to_one_pool),
+                TEST(a_pools_name_is_letters_digits_and_two_signs),
+                TEST(what_is_no_file_is_refused),
+                TEST(a_reload_keeps_workers_that_are_made_the_same),
+                cmocka_unit_test(the_enums_have_the_names_of_the_interface),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
