@@ -92,7 +92,8 @@ static void limits_take_effect(Supervisor *s)
         s->core.limits = (CoreLimits){ .max_queued = s->settings->max_queued,
                                        .max_bytes = s->settings->max_bytes,
                                        .keep = s->settings->keep_finished,
-                                       .keep_max = s->settings->keep_finished_max };
+                                       .keep_max = s->settings->keep_finished_max,
+                                       .keep_bytes = s->settings->keep_finished_bytes };
         log_set_level(s->options.log_level ? s->options.log_level : (int)s->settings->log_level);
         s->api.settings = s->settings;
         s->pools.settings = s->settings;
@@ -125,7 +126,6 @@ static void accept_candidate(Supervisor *s)
                 } else if (pool->change == CHANGE_FORKER) {
                         pool_commit(pool, mine);
                 } else {
-                        mine->handlers = mine->handlers ? mine->handlers : texts_copy(pool->settings->handlers);
                         pool_adopt(pool, mine);
                         (void)pool_bind_handlers(pool);
                 }
@@ -151,8 +151,22 @@ static bool undecided(const Supervisor *s)
         return false;
 }
 
-/* Does the list, a line each, have the name? */
-static bool offers(const char *lines, const char *name)
+/* The handlers that a pool will serve under the candidate: a list, or lines. */
+typedef struct Offer {
+        char *const *names;
+        const char *lines;
+} Offer;
+
+static Offer offer_of(const Pool *pool, const PoolSettings *mine)
+{
+        if (mine->handlers)
+                return (Offer){ mine->handlers, NULL };
+        if (pool->next_forker)
+                return (Offer){ NULL, pool->next_forker->handlers };
+        return (Offer){ pool->handlers, NULL };
+}
+
+static bool has_line(const char *lines, const char *name)
 {
         size_t n = strlen(name);
 
@@ -162,60 +176,84 @@ static bool offers(const char *lines, const char *name)
         return false;
 }
 
-/* Does another pool serve a handler of this one? Only pools that left Handlers= out can collide
- * still: the others were compared when the config was read. */
-static const Pool *collision(const Supervisor *s, const Pool *pool, const char **ret_name)
+static bool has_name(char *const *names, const char *name)
+{
+        for (; names && *names; names++)
+                if (strcmp(*names, name) == 0)
+                        return true;
+        return false;
+}
+
+/* A handler that both serve, copied into name; false: there is none. */
+static bool share(Offer a, Offer b, char *name, size_t size)
+{
+        const char *line = a.lines;
+
+        for (char *const *n = a.names; n && *n; n++)
+                if (has_name(b.names, *n) || has_line(b.lines, *n)) {
+                        (void)snprintf(name, size, "%s", *n);
+                        return true;
+                }
+        for (; line && *line; line = strchr(line, '\n') + 1) {
+                (void)snprintf(name, size, "%.*s", (int)strcspn(line, "\n"), line);
+                if (has_name(b.names, name) || has_line(b.lines, name))
+                        return true;
+        }
+        return false;
+}
+
+/* Does another pool serve a handler of this one? */
+static const Pool *collision(const Supervisor *s, const Pool *pool, char *name, size_t size)
 {
         const PoolSettings *mine = find_settings(s->candidate, pool->core->name);
         const Pool *other;
 
-        if (!mine || mine->handlers || !pool->next_forker)
-                return NULL;
         LIST_FOREACH(&s->pools.pools, other, link) {
                 const PoolSettings *theirs = find_settings(s->candidate, other->core->name);
-                char *const *names = theirs ? theirs->handlers : NULL;
 
-                if (other == pool || !theirs)
-                        continue;
-                if (!names && !other->next_forker)
-                        names = other->settings->handlers;
-                for (; names && *names; names++)
-                        if (offers(pool->next_forker->handlers, *names)) {
-                                *ret_name = *names;
-                                return other;
-                        }
-                if (!theirs->handlers && other->next_forker && other < pool &&
-                    strcmp(other->next_forker->handlers, pool->next_forker->handlers) == 0) {
-                        *ret_name = "all";
+                if (other != pool && theirs && share(offer_of(pool, mine), offer_of(other, theirs), name, size))
                         return other;
-                }
         }
         return NULL;
 }
 
-static bool find_fault(const Supervisor *s, SettingsError *error)
+/* Who names its handlers is told, before who takes all of its module's. */
+static bool find_collision(const Supervisor *s, bool named, SettingsError *error)
 {
         const Pool *pool, *other;
-        const char *name = NULL;
+        char name[128];
 
         LIST_FOREACH(&s->pools.pools, pool, link) {
                 const PoolSettings *mine = find_settings(s->candidate, pool->core->name);
 
-                if (!mine)
+                if (!mine || named != (mine->handlers != NULL))
+                        continue;
+                other = collision(s, pool, name, sizeof(name));
+                if (!other)
                         continue;
                 (void)snprintf(error->file, sizeof(error->file), "%s", mine->file);
                 error->line = mine->handlers_line ? mine->handlers_line : mine->source_line;
-                if (pool->change_error && pool->change == CHANGE_NONE) {
-                        (void)snprintf(error->message, sizeof(error->message), "%s", pool->change_error);
-                        return true;
-                }
-                other = collision(s, pool, &name);
-                if (other) {
-                        (void)snprintf(error->message, sizeof(error->message),
-                                       "handler '%s' is served by pool %s too: name in Handlers= what each serves",
-                                       name, other->core->name);
-                        return true;
-                }
+                (void)snprintf(error->message, sizeof(error->message),
+                               "handler '%s' is served by pool %s too: each belongs to one pool (Handlers=)", name,
+                               other->core->name);
+                return true;
+        }
+        return false;
+}
+
+static bool find_failure(const Supervisor *s, SettingsError *error)
+{
+        const Pool *pool;
+
+        LIST_FOREACH(&s->pools.pools, pool, link) {
+                const PoolSettings *mine = find_settings(s->candidate, pool->core->name);
+
+                if (!mine || !pool->change_error || pool->change != CHANGE_NONE)
+                        continue;
+                (void)snprintf(error->file, sizeof(error->file), "%s", mine->file);
+                error->line = mine->handlers_line ? mine->handlers_line : mine->source_line;
+                (void)snprintf(error->message, sizeof(error->message), "%s", pool->change_error);
+                return true;
         }
         return false;
 }
@@ -224,11 +262,13 @@ static void decide(Supervisor *s)
 {
         SettingsError error = { 0 };
 
-        if (!s->candidate)
-                return;
-        if (find_fault(s, &error))
+        if (find_failure(s, &error))
                 reject(s, &error);
-        else if (!undecided(s))
+        else if (undecided(s))
+                return;
+        else if (find_collision(s, true, &error) || find_collision(s, false, &error))
+                reject(s, &error);
+        else
                 accept_candidate(s);
 }
 

@@ -211,6 +211,7 @@ int api_init(Api *api, Core *core, Pools *pools, Turn *turn, Settings *settings,
                       .lifecycle = *lifecycle, .started = clock_steady(),
                       .service = { .vendor = "brood", .product = "broodd", .version = BROOD_VERSION,
                                    .url = "", .too_large = "io.brood.TooLarge",
+                                   .max_backlog = CLIENT_SOFT_LIMIT,
                                    .call = on_call, .output = on_output, .gone = on_gone } };
         list_init(&api->clients);
         list_init(&api->paused);

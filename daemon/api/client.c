@@ -13,18 +13,13 @@
 
 size_t client_backlog(const Client *c)
 {
-        return buffer_len(&c->server.out) + c->server.held_bytes;
+        return varlink_server_backlog(&c->server);
 }
 
 static void close_fds(Client *c)
 {
         while (c->n_fds)
                 fd_close(c->fds[--c->n_fds]);
-}
-
-static bool too_far_ahead(const Client *c)
-{
-        return varlink_server_full(&c->server) || client_backlog(c) > CLIENT_SOFT_LIMIT;
 }
 
 static void arm_stall(Client *c)
@@ -39,7 +34,7 @@ static void arm_stall(Client *c)
 /* Stops reading a client that asks faster than it listens. */
 static void pause_if_ahead(Client *c)
 {
-        if (!too_far_ahead(c) || !list_empty(&c->paused_link))
+        if (!varlink_server_full(&c->server) || !list_empty(&c->paused_link))
                 return;
         link_read(&c->connection, false);
         list_append(&c->api->paused, &c->paused_link);
@@ -116,7 +111,7 @@ void api_resume_reading(Api *api)
                         client_free(c);
                         continue;
                 }
-                if (too_far_ahead(c))
+                if (varlink_server_full(&c->server))
                         continue;
                 list_remove(&c->paused_link);
                 (void)event_del(&c->stall_timer);

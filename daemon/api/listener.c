@@ -57,6 +57,14 @@ static bool answered(const struct sockaddr_un *a)
         return fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN);
 }
 
+/* Is it a socket on which nobody listens any more? */
+static bool stale(const struct sockaddr_un *a)
+{
+        struct stat st;
+
+        return lstat(a->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && !answered(a);
+}
+
 static int bind_at(int fd, const char *path, char *error, size_t size)
 {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -71,11 +79,11 @@ static int bind_at(int fd, const char *path, char *error, size_t size)
         (void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
         mask = umask(0177); /* mode 0600, from the first moment on */
         r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
-        if (r == -EADDRINUSE && !answered(&a) && unlink(path) == 0)
+        if (r == -EADDRINUSE && stale(&a) && unlink(path) == 0)
                 r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
         (void)umask(mask);
         if (r == -EADDRINUSE)
-                (void)snprintf(error, size, "%s: another daemon listens there", path);
+                (void)snprintf(error, size, "%s: another daemon listens there, or it is no socket", path);
         else if (r < 0)
                 (void)snprintf(error, size, "%s: %s", path, strerror(-r));
         return r;

@@ -121,7 +121,7 @@ static void write_pool(Buffer *b, const Pool *pool)
         emit_string_member(b, "name", slice_of(core->name));
         emit_key(b, "handlers");
         emit_open(b, '[');
-        for (char **h = pool->settings->handlers; h && *h; h++)
+        for (char **h = pool->handlers; h && *h; h++)
                 emit_string(b, slice_of(*h));
         emit_close(b, ']');
         emit_string_member(b, "start_method", slice_of(start_method_name(pool->settings->start_method)));

@@ -170,11 +170,7 @@ void method_submit_many(const Request *r)
                 return;
         for (uint32_t at = list->child; at; at = varlink_node(r->scan, at)->next)
                 n++;
-        if (n == 0) {
-                varlink_invalid_parameter(r->call, "jobs");
-                return;
-        }
-        if (!many_init(&m, n)) {
+        if (!many_init(&m, MAX(n, 1u))) {
                 refuse(r, -ENOMEM, NULL, NULL);
                 return;
         }

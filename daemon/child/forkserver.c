@@ -139,6 +139,7 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
 
         process_die_with_parent(parent);
         process_reset_signals();
+        environ = s->preparation.environment; /* the supervisor's is not for handlers */
         (void)dup2(fds[0], STDOUT_FILENO);
         (void)dup2(fds[0], STDERR_FILENO);
         fd_close(fds[0]);

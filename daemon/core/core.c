@@ -80,6 +80,8 @@ void core_list(Core *core, Job *job, JobState state)
         ASSERT(!job->listed);
         job->listed = true;
         job->state = state;
+        core->open--; /* it was counted as open when it was made */
+        job->pool->open--;
         count_state(core, job, 1);
         list_append(&core->all, &job->all);
 }
@@ -406,7 +408,7 @@ bool core_retry(Core *core, Job *job, usec_t now)
 static bool too_much_kept(const Core *core)
 {
         return core->kept > core->limits.keep_max ||
-               (core->limits.max_bytes && core->kept_bytes > core->limits.max_bytes);
+               (core->limits.keep_bytes && core->kept_bytes > core->limits.keep_bytes);
 }
 
 static void forget_old(Core *core, usec_t now)

@@ -38,7 +38,7 @@ typedef struct CoreHandler {
 typedef struct CoreLimits {
         uint64_t max_queued, max_bytes; /* 0: off */
         usec_t keep;                    /* after the end */
-        uint64_t keep_max;
+        uint64_t keep_max, keep_bytes;  /* jobs, and their memory */
 } CoreLimits;
 
 typedef struct Core {

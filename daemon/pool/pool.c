@@ -95,6 +95,7 @@ void pool_free(Pool *pool)
         (void)event_del(&pool->timer);
         LIST_FOREACH_SAFE(&pool->forkers, f, next, link)
                 forker_free(f);
+        texts_free(pool->handlers);
         free(pool->change_error);
         free(pool->seats);
         free(pool);
@@ -124,36 +125,44 @@ void pool_abandon(Pool *pool)
                 pool->change = CHANGE_NONE;
 }
 
-/* Handlers= left out: all that the module offers. */
-static int complete_handlers(PoolSettings *s, const char *offered)
+/* The lines of what a module offers, as a list. */
+static char **split_lines(const char *lines)
 {
         size_t n = 0;
         char **list;
 
-        if (s->handlers || !offered)
-                return 0;
-        for (const char *p = offered; *p; p++)
+        for (const char *p = lines; p && *p; p++)
                 n += *p == '\n';
         list = calloc(n + 1, sizeof(*list));
-        if (!list)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                size_t length = strcspn(offered, "\n");
+        for (size_t i = 0; list && i < n; i++) {
+                size_t length = strcspn(lines, "\n");
 
-                list[i] = strndup(offered, length);
+                list[i] = strndup(lines, length);
                 if (!list[i]) {
                         texts_free(list);
-                        return -ENOMEM;
+                        return NULL;
                 }
-                offered += length + 1;
+                lines += length + 1;
         }
-        s->handlers = list;
-        return 0;
+        return list;
+}
+
+/* What it serves from now on: what Handlers= names or, without it, all that the module offers. */
+static void take_handlers(Pool *pool, const char *offered)
+{
+        char **list = pool->settings->handlers ? texts_copy(pool->settings->handlers) : split_lines(offered);
+
+        if (!list) {
+                log_error("pool=%s: no memory for the names of its handlers", pool->core->name);
+                return;
+        }
+        texts_free(pool->handlers);
+        pool->handlers = list;
 }
 
 int pool_bind_handlers(Pool *pool)
 {
-        for (char **name = pool->settings->handlers; name && *name; name++) {
+        for (char **name = pool->handlers; name && *name; name++) {
                 CoreHandler *h = core_handler(pool->pools->core, *name);
 
                 if (!h)
@@ -178,8 +187,6 @@ void pool_commit(Pool *pool, PoolSettings *settings)
         Forker *old = pool->forker;
 
         ASSERT(pool->next_forker && pool->next_forker->ready);
-        if (complete_handlers(settings, pool->next_forker->handlers) < 0)
-                log_error("pool=%s: no memory for the names of its handlers", pool->core->name);
         pool->forker = MOVE_PTR(pool->next_forker);
         pool->change = CHANGE_WORKERS;
         pool->epoch++;
@@ -189,6 +196,7 @@ void pool_commit(Pool *pool, PoolSettings *settings)
         }
         pool->breaker = (Breaker){ 0 };
         pool_adopt(pool, settings);
+        take_handlers(pool, pool->forker->handlers);
         if (pool_bind_handlers(pool) < 0)
                 log_error("pool=%s: no memory for its handlers", pool->core->name);
         retire_spares(pool);

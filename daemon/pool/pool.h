@@ -30,6 +30,7 @@ typedef struct Pool {
         struct Pools *pools;
         CorePool *core;
         PoolSettings *settings;        /* owned by the Settings in force */
+        char **handlers;               /* that it serves: what the config names, or all of the module's */
         bool removed;                  /* not in the config any more: it goes with its last worker */
         unsigned min_workers, spares;  /* in force; ScalePool changes them */
         struct Forker *forker;         /* that makes workers; NULL: none */

@@ -13,8 +13,12 @@
 DEFINE_FINI(Preparation, preparation_fini);
 
 /* What a worker gets of the daemon's environment without being asked. */
-static const char *const passed[] = { "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "HOME",
-                                      "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS" };
+static const char *const passed[] = {
+        "PATH", "LANG", "LD_LIBRARY_PATH",
+#ifdef __SANITIZE_ADDRESS__
+        "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
+#endif
+};
 
 static bool add_variable(char **list, const char *text)
 {

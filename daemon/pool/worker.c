@@ -357,7 +357,7 @@ static void call_prepare(Worker *w)
         emit_int_member(b, "generation", w->generation);
         emit_key(b, "handlers");
         emit_open(b, '[');
-        for (char **h = pool->settings->handlers; h && *h; h++)
+        for (char **h = pool->handlers; h && *h; h++)
                 emit_string(b, slice_of(*h));
         emit_close(b, ']');
         emit_raw_member(b, "settings", text ? slice_of(text) : SLICE("{}"));
@@ -446,7 +446,7 @@ void worker_not_born(Worker *w, int error)
 /* Does it offer what is asked for? Returns the one that is missing, or NULL. */
 static const char *missing_handler(const Worker *w, const VarlinkScan *scan, const VarlinkNode *offered)
 {
-        for (char **h = w->pool->settings->handlers; h && *h; h++) {
+        for (char **h = w->pool->handlers; h && *h; h++) {
                 bool found = false;
 
                 for (uint32_t at = offered->child; at && !found; at = varlink_node(scan, at)->next)

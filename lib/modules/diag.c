@@ -128,7 +128,7 @@ static int fail(BroodJob *job)
 static int leak(BroodJob *job)
 {
         json_int_t bytes = json_integer_value(json_object_get(brood_job_args(job), "bytes"));
-        static void *last; /* only the last one can still be reached */
+        static void *volatile last; /* only the last one can still be reached */
         void *p;
 
         if (bytes < 1 || bytes > (json_int_t)1 << 40)

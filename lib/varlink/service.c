@@ -7,14 +7,12 @@
 
 #include "varlink/json.h"
 
-/* https://varlink.org/Service */
+/* https://varlink.org/Service: the members are the standard's, the words are ours. */
 static const char service_text[] =
-        "# The Varlink Service Interface is provided by every varlink service. It\n"
-        "# describes the service and the interfaces it implements.\n"
+        "# What every Varlink service can be asked about itself.\n"
         "interface org.varlink.service\n"
         "\n"
-        "# Get a list of all the interfaces a service provides and information\n"
-        "# about the implementation.\n"
+        "# Who made this service, and the names of its interfaces.\n"
         "method GetInfo() -> (\n"
         "  vendor: string,\n"
         "  product: string,\n"
@@ -23,26 +21,25 @@ static const char service_text[] =
         "  interfaces: []string\n"
         ")\n"
         "\n"
-        "# Get the description of an interface that is implemented by this service.\n"
+        "# The text of one of these interfaces.\n"
         "method GetInterfaceDescription(interface: string) -> (description: string)\n"
         "\n"
-        "# The requested interface was not found.\n"
+        "# This service has no such interface.\n"
         "error InterfaceNotFound (interface: string)\n"
         "\n"
-        "# The requested method was not found\n"
+        "# The interface has no such method.\n"
         "error MethodNotFound (method: string)\n"
         "\n"
-        "# The interface defines the requested method, but the service does not\n"
-        "# implement it.\n"
+        "# The interface has this method, the service does not have it yet.\n"
         "error MethodNotImplemented (method: string)\n"
         "\n"
-        "# One of the passed parameters is invalid.\n"
+        "# A parameter is missing, unknown, twice there, or not what the interface says.\n"
         "error InvalidParameter (parameter: string)\n"
         "\n"
-        "# Client is denied access\n"
+        "# This client may not do that.\n"
         "error PermissionDenied ()\n"
         "\n"
-        "# Method is expected to be called with 'more' set to true, but wasn't\n"
+        "# This method answers several times: it wants to be called with 'more'.\n"
         "error ExpectedMore ()\n";
 
 enum { MAX_SPARE_CALLS = 1024, KEEP_HELD = 4096 };

@@ -36,6 +36,7 @@ typedef struct VarlinkService {
         List spare_calls;
         unsigned n_spare_calls;
         unsigned max_outstanding; /* calls of one connection; then it is not read */
+        size_t max_backlog;       /* bytes of replies of one connection; the same; 0: no limit */
 } VarlinkService;
 
 /* An unanswered call. */
@@ -72,10 +73,19 @@ void varlink_server_fini(VarlinkServer *server);
  * kept. Returns 0, or -EPROTO if the connection is to be dropped at once. */
 int varlink_server_feed(VarlinkServer *server, const char *bytes, size_t n);
 
-/* Reading has stopped because too many calls are unanswered. */
+/* Bytes of replies that have not been taken. */
+static inline size_t varlink_server_backlog(const VarlinkServer *server)
+{
+        return buffer_len(&server->out) + server->held_bytes;
+}
+
+/* Reading has stopped: too many calls are unanswered, or too many replies not taken. */
 static inline bool varlink_server_full(const VarlinkServer *server)
 {
-        return server->n_calls >= server->service->max_outstanding;
+        const VarlinkService *s = server->service;
+
+        return server->n_calls >= s->max_outstanding ||
+               (s->max_backlog && varlink_server_backlog(server) > s->max_backlog);
 }
 
 /* Answering. Begin returns the buffer for the members of the parameters; end closes it. Only a call

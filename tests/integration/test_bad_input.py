@@ -325,6 +325,23 @@ def test_a_client_that_reads_slowly_is_served():
             assert len(c.receive()["job"]["result"]["x"]) == 100000
 
 
+def test_a_client_that_asks_for_much_and_reads_it():
+    """Who asks for 200 MB in one breath, and reads it, gets it; it is not all made at once."""
+    with Daemon() as d, d.connect(60) as c:
+        big = d.run("echo", {"x": "y" * 100000})["id"]
+        before = rss(d.pid)
+        text = json.dumps({"method": "io.brood.Get", "parameters": {"id": big}}).encode() + b"\0"
+        sender = threading.Thread(target=c.send_raw, args=(text * 2000,))
+        sender.start()
+        try:
+            for _ in range(2000):
+                assert len(c.receive_raw()) > 100000
+        finally:
+            c.socket.shutdown(socket.SHUT_RDWR)
+            sender.join()
+        assert rss(d.pid) - before < 64 << 20
+
+
 def test_many_clients_that_never_read():
     """Many such clients at once are bounded in sum, and others are served."""
     with Daemon(conf="[Daemon]\nStallTimeout=1s\n") as d, d.steady_descriptors():
@@ -342,7 +359,7 @@ def test_many_clients_that_never_read():
             except BlockingIOError:
                 clients.append(c)
         served(d)
-        assert rss(d.pid) - before < 300 << 20
+        assert rss(d.pid) - before < 300 << 20, rss(d.pid) - before
         until(lambda: fd_count(d.pid) < 30, "all are dropped", 10)
         for c in clients:
             c.close()

@@ -143,7 +143,6 @@ def test_refused():
         assert "nothing" in err
         ctl(d, "get", "01890a5d-ac96-774b-bcce-b302099a8057", status=4)
         ctl(d, "pause", "nothing", status=4)
-        ctl(d, "why", d.run("echo")["id"], status=4)
 
 
 def test_wait_for_several():

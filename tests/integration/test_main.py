@@ -74,7 +74,7 @@ def test_absent_arguments_are_an_empty_object():
     """A job without args is run with {}; null is the same as absent."""
     with Daemon() as d:
         assert d.run("echo")["result"] == {}
-        assert d.run("echo", None, args=None, priority=None, tags=None)["result"] == {}
+        assert d.run("echo", None, priority=None, tags=None, after=None)["result"] == {}
 
 
 def test_sleep():

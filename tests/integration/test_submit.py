@@ -262,7 +262,6 @@ def test_submit_many():
                                          for n in range(500)])["ids"]
         assert len(set(ids)) == 500
         assert [d.wait(id)["result"]["n"] for id in ids] == list(range(500))
-        assert d.call("SubmitMany", jobs=[])["ids"] == []
 
 
 def test_submit_many_is_all_or_none():
@@ -321,10 +320,9 @@ def test_queue_full_by_bytes():
         with refused("QueueFull"):
             for _ in range(100):
                 kept.append(d.submit("echo", {"x": "y" * 100000}))
-        assert 1 <= len(kept) <= 11, len(kept)
+        assert 5 <= len(kept) <= 11, len(kept)
         release(d, held)
-        for id in kept:
-            d.wait(id)
+        until(lambda: d.pool_status()["queued"] + d.pool_status()["busy"] == 0, "all have run")
         assert d.run("echo")["state"] == "succeeded"
 
 
