@@ -321,8 +321,9 @@ static void tear_down(Supervisor *s)
         listener_close(&s->listener);
         if (s->api.service.n_interfaces)
                 api_fini(&s->api);
+        if (s->pools.core)
+                pools_fini(&s->pools);
         core_fini(&s->core);
-        pools_fini(&s->pools);
         for (unsigned i = 0; i < s->n_old; i++)
                 settings_free(s->old[i]);
         free(s->old);

@@ -433,5 +433,7 @@ int main(int argc, char **argv)
         buffer_fini(&names);
         serve(&s);
         orphans_end_all();
+        preparation_fini(&s.preparation);
+        free(s.children);
         return 0;
 }

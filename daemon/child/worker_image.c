@@ -20,6 +20,7 @@ int main(void)
         const BroodModule *module;
         Preparation p;
         char error[1024];
+        int status;
 
         for (int fd = WORKER_FD_PREPARATION; fd < WORKER_FD_PREPARATION + WORKER_FD_COUNT; fd++)
                 if (fd_cloexec(fd, true) < 0) {
@@ -36,5 +37,7 @@ int main(void)
                 fprintf(stderr, "<3>%s\n", error);
                 return 1;
         }
-        return worker_main(&p, module, &fds);
+        status = worker_main(&p, module, &fds);
+        preparation_fini(&p);
+        return status;
 }
