@@ -41,66 +41,73 @@ static const struct option long_options[] = {
         { NULL, 0, NULL, 0 },
 };
 
-/* base/rest, to be kept for good; aborts without memory, so early. */
-static const char *join(const char *base, const char *rest)
-{
-        char *path;
+enum { PATH_SIZE = 4096 };
 
-        if (asprintf(&path, "%s/%s", base, rest) < 0)
-                abort();
-        return path;
-}
+/* Defaults, where no option says otherwise. */
+typedef struct Paths {
+        char config[PATH_SIZE], socket[PATH_SIZE], state[PATH_SIZE], runtime[PATH_SIZE];
+} Paths;
 
-/* A variable that holds an absolute path, else the second one with something behind it. */
-static const char *user_path(const char *variable, const char *fallback, const char *rest)
+/* An absolute path from a variable, or below $HOME, with `rest` behind it. */
+static void user_path(char *to, const char *variable, const char *fallback, const char *rest)
 {
         const char *value = getenv(variable), *home = getenv("HOME");
 
         if (value && value[0] == '/')
-                return join(value, rest);
-        return join(join(home && home[0] == '/' ? home : "/tmp", fallback), rest);
+                (void)snprintf(to, PATH_SIZE, "%s/%s", value, rest);
+        else
+                (void)snprintf(to, PATH_SIZE, "%s/%s/%s", home && home[0] == '/' ? home : "/tmp", fallback, rest);
 }
 
-/* The first of a colon-separated list, as systemd sets *_DIRECTORY. */
-static const char *service_directory(const char *variable)
+/* The first of a colon-separated list, as systemd sets *_DIRECTORY; false if it does not. */
+static bool service_directory(char *to, const char *variable)
 {
         const char *value = getenv(variable);
 
-        return value && value[0] == '/' ? strndup(value, strcspn(value, ":")) : NULL;
+        if (!value || value[0] != '/')
+                return false;
+        (void)snprintf(to, PATH_SIZE, "%.*s", (int)strcspn(value, ":"), value);
+        return true;
 }
 
-static const char *runtime_default(void)
+static void runtime_default(char *to)
 {
         const char *value = getenv("XDG_RUNTIME_DIR");
-        char *path;
 
         if (geteuid() == 0)
-                return "/run/brood";
-        if (value && value[0] == '/')
-                return join(value, "brood");
-        if (asprintf(&path, "/tmp/brood-%u", geteuid()) < 0)
-                abort();
-        return path;
+                (void)snprintf(to, PATH_SIZE, "/run/brood");
+        else if (value && value[0] == '/')
+                (void)snprintf(to, PATH_SIZE, "%s/brood", value);
+        else
+                (void)snprintf(to, PATH_SIZE, "/tmp/brood-%u", geteuid());
 }
 
-static void fill_in(SupervisorOptions *o)
+static void fill_in(SupervisorOptions *o, Paths *p)
 {
         bool root = geteuid() == 0;
 
-        if (!o->config) {
-                o->config = root ? BROOD_CONFIG_DIR : user_path("XDG_CONFIG_HOME", ".config", "brood");
-                o->config_optional = true;
+        if (root)
+                (void)snprintf(p->config, PATH_SIZE, "%s", BROOD_CONFIG_DIR);
+        else
+                user_path(p->config, "XDG_CONFIG_HOME", ".config", "brood");
+        o->config_optional = !o->config;
+        o->config = o->config ? o->config : p->config;
+
+        if (!service_directory(p->state, "STATE_DIRECTORY")) {
+                if (root)
+                        (void)snprintf(p->state, PATH_SIZE, "/var/lib/brood");
+                else
+                        user_path(p->state, "XDG_STATE_HOME", ".local/state", "brood");
         }
-        if (!o->state_directory)
-                o->state_directory = service_directory("STATE_DIRECTORY");
-        if (!o->state_directory)
-                o->state_directory = root ? "/var/lib/brood" : user_path("XDG_STATE_HOME", ".local/state", "brood");
-        if (!o->runtime_directory)
-                o->runtime_directory = service_directory("RUNTIME_DIRECTORY");
-        if (!o->runtime_directory)
-                o->runtime_directory = runtime_default();
-        if (!o->socket)
-                o->socket = join(runtime_default(), "brood.sock");
+        o->state_directory = o->state_directory ? o->state_directory : p->state;
+
+        if (!service_directory(p->runtime, "RUNTIME_DIRECTORY"))
+                runtime_default(p->runtime);
+        o->runtime_directory = o->runtime_directory ? o->runtime_directory : p->runtime;
+
+        runtime_default(p->socket);
+        (void)strncat(p->socket, "/brood.sock", PATH_SIZE - strlen(p->socket) - 1);
+        o->socket = o->socket ? o->socket : p->socket;
 }
 
 static int parse_level(const char *text)
@@ -139,6 +146,7 @@ static int check_config(const SupervisorOptions *o)
 int main(int argc, char **argv)
 {
         SupervisorOptions o = { 0 };
+        Paths paths;
         bool check = false;
         int c;
 
@@ -180,7 +188,7 @@ int main(int argc, char **argv)
                         argv[optind]);
                 return 2;
         }
-        fill_in(&o);
+        fill_in(&o, &paths);
         if (check)
                 return check_config(&o);
         if (o.log_level)

@@ -226,17 +226,6 @@ int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now)
         return 0;
 }
 
-void core_untouched(Core *core, Job *job, usec_t now)
-{
-        ASSERT(job->state == JOB_RUNNING && job_last_attempt(job)->outcome == OUTCOME_NONE);
-        job->n_attempts--;
-        if (--job->attempt == 0)
-                job->started = 0;
-        set_state(core, job, JOB_QUEUED);
-        core_event(core, job, EVENT_CHANGED);
-        core_unclaim(core, job, now);
-}
-
 void core_progress(Core *core, Job *job, double fraction)
 {
         job->progress = fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
@@ -260,18 +249,21 @@ void core_settle(Core *core, Job *job, AttemptEnd *end, usec_t now, uint64_t ran
 {
         Attempt *a = job_last_attempt(job);
         RetryFacts facts = { .outcome = end->outcome, .may_retry = end->may_retry,
-                             .cancel_asked = job->cancel_asked,
-                             .attempts_left = job->attempt < job->budget };
+                             .untouched = end->untouched, .cancel_asked = job->cancel_asked };
         RetryDecision d;
 
         ASSERT(job->state == JOB_RUNNING && a && a->outcome == OUTCOME_NONE);
         a->ended = now;
         a->outcome = end->outcome;
         a->certificate = MOVE_PTR(end->certificate);
-        if (end->outcome != OUTCOME_SUCCEEDED)
-                facts.failures = ++job->failures;
-        if (end->outcome == OUTCOME_WORKER_DIED)
+        if (end->untouched)
+                job->budget++;
+        else if (end->outcome != OUTCOME_SUCCEEDED)
+                job->failures++;
+        if (end->outcome == OUTCOME_WORKER_DIED && !end->untouched)
                 job->deaths++;
+        facts.attempts_left = job->attempt < job->budget;
+        facts.failures = job->failures;
         facts.deaths = job->deaths;
         d = retry_decide(&facts, &job->pool->policy, random);
         job->slot = NULL;

@@ -112,16 +112,13 @@ typedef struct AttemptBegin {
 /* A claimed job begins. Returns 0 or -ENOMEM. */
 int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now);
 
-/* It was noted as begun, but its worker died before it looked at it: as if it had never been
- * claimed. */
-void core_untouched(Core *core, Job *job, usec_t now);
-
 /* A running job says how far it is, 0 to 1. */
 void core_progress(Core *core, Job *job, double fraction);
 
 typedef struct AttemptEnd {
         Outcome outcome;
         bool may_retry;
+        bool untouched; /* its worker died before it looked at it: this attempt costs nothing */
         Slice result;             /* copied; of a failure: its details; empty: none */
         Certificate *certificate; /* stolen; NULL: nothing to tell */
 } AttemptEnd;

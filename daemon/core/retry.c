@@ -32,6 +32,8 @@ RetryDecision retry_decide(const RetryFacts *f, const JobPolicy *policy, uint64_
                 return end(JOB_SUCCEEDED);
         if (f->outcome == OUTCOME_CANCELLED || f->cancel_asked)
                 return end(JOB_CANCELLED);
+        if (f->untouched)
+                return again(0);
         if (f->outcome == OUTCOME_WORKER_DIED) {
                 if (policy->poison_deaths && f->deaths >= policy->poison_deaths)
                         return end(JOB_QUARANTINED);

@@ -18,6 +18,7 @@ typedef struct JobPolicy {
 typedef struct RetryFacts {
         Outcome outcome;
         bool may_retry;    /* the handler did not say that it is pointless */
+        bool untouched;    /* it never began */
         bool cancel_asked;
         bool attempts_left;
         uint32_t failures; /* in a row, this one included */

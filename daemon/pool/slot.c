@@ -441,18 +441,16 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
 {
         Core *core = pools_of(slot)->core;
         AttemptBegin b = { slot->worker->seat, slot->worker->generation, slot->worker->pid };
-        AttemptEnd end = { .outcome = outcome, .may_retry = true };
+        AttemptEnd end = { .outcome = outcome, .may_retry = true, .untouched = !had_begun };
 
         if (had_begun && job->state == JOB_QUEUED && core_begin(core, job, &b, now) < 0)
                 abort(); /* it ran, and nobody could say so */
-        if (!had_begun && job->state == JOB_RUNNING) {
-                core_untouched(core, job, now);
-        } else if (!had_begun) {
+        if (job->state == JOB_QUEUED) {
                 core_unclaim(core, job, now);
-        } else {
-                end.certificate = obituary_certificate(slot->worker);
-                core_settle(core, job, &end, now, entropy_u64());
+                return;
         }
+        end.certificate = obituary_certificate(slot->worker);
+        core_settle(core, job, &end, now, entropy_u64());
 }
 
 void slot_bury(Slot *slot, Outcome outcome, usec_t now)
