@@ -11,13 +11,11 @@
 #include "varlink/scan.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hashtable.h"
 #include "base/macros.h"
-#include "base/utf8.h"
 
 enum { MANY_KEYS = 12 };
 
@@ -134,227 +132,37 @@ static bool take(VarlinkCursor *c, char wanted)
         return false;
 }
 
-/* --- strings --- */
-
-static int hex4(const char *p, const char *end)
+/* Notes in the node what lies between `from` and `to`. */
+static void mark(VarlinkCursor *c, VarlinkNode *node, const char *from, const char *to)
 {
-        int v = 0;
-
-        if (end - p < 4)
-                return -1;
-        for (int i = 0; i < 4; i++) {
-                char d = p[i];
-
-                if (d >= '0' && d <= '9')
-                        v = v << 4 | (d - '0');
-                else if (d >= 'a' && d <= 'f')
-                        v = v << 4 | (d - 'a' + 10);
-                else if (d >= 'A' && d <= 'F')
-                        v = v << 4 | (d - 'A' + 10);
-                else
-                        return -1;
-        }
-        return v;
-}
-
-/* The escape behind a backslash at *p; moves *p behind it. NUL and lone surrogates are refused. */
-static bool check_escape(const char **p, const char *end)
-{
-        int unit;
-
-        if (*p >= end)
-                return false;
-        if (**p != 'u') {
-                if (!**p || !strchr("\"\\/bfnrt", **p))
-                        return false;
-                (*p)++;
-                return true;
-        }
-        unit = hex4(*p + 1, end);
-        if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff))
-                return false;
-        *p += 5;
-        if (unit >= 0xd800 && unit <= 0xdbff) {
-                int low;
-
-                if (end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
-                        return false;
-                low = hex4(*p + 2, end);
-                if (low < 0xdc00 || low > 0xdfff)
-                        return false;
-                *p += 6;
-        }
-        return true;
-}
-
-/* True for eight bytes that are all printable ASCII, neither quote nor backslash. */
-static inline bool eight_plain(const char *p)
-{
-        const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-        uint64_t v, quote, slash;
-
-        memcpy(&v, p, sizeof(v));
-        quote = v ^ (ones * '"');
-        slash = v ^ (ones * '\\');
-        return !((v | (v - ones * 0x20) | (quote - ones) | (slash - ones)) & tops);
+        node->offset = (uint32_t)(from - c->scan->text.data);
+        node->length = (uint32_t)(to - from) & 0x7fffffff;
+        node->present = true;
 }
 
 /* Behind the opening quote; fills the node and moves behind the closing one. */
 static int scan_string(VarlinkCursor *c, VarlinkNode *node)
 {
-        const char *p = c->at, *from = c->at;
-        bool escaped = false;
+        const char *from = c->at;
+        bool escaped;
 
-        for (;;) {
-                while (c->end - p >= 8 && eight_plain(p))
-                        p += 8;
-                if (p >= c->end)
-                        return VARLINK_E_SYNTAX;
-                if (*p == '"')
-                        break;
-                if (*p == '\\') {
-                        p++;
-                        escaped = true;
-                        if (!check_escape(&p, c->end))
-                                return VARLINK_E_SYNTAX;
-                } else if ((unsigned char)*p < 0x20) {
-                        return VARLINK_E_SYNTAX;
-                } else if ((unsigned char)*p < 0x80) {
-                        p++;
-                } else {
-                        int n = utf8_length((const unsigned char *)p, (const unsigned char *)c->end);
-
-                        if (!n)
-                                return VARLINK_E_SYNTAX;
-                        p += n;
-                }
-        }
-        c->at = p + 1;
-        node->offset = (uint32_t)(from - c->scan->text.data);
-        node->length = (uint32_t)(p - from) & 0x7fffffff;
+        if (!token_string(&c->at, c->end, &escaped))
+                return VARLINK_E_SYNTAX;
+        mark(c, node, from, c->at - 1);
         node->escaped = escaped;
-        node->present = true;
         return 0;
-}
-
-static char *put_utf8(char *to, unsigned code)
-{
-        if (code < 0x80) {
-                *to++ = (char)code;
-        } else if (code < 0x800) {
-                *to++ = (char)(0xc0 | code >> 6);
-                *to++ = (char)(0x80 | (code & 0x3f));
-        } else if (code < 0x10000) {
-                *to++ = (char)(0xe0 | code >> 12);
-                *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (code & 0x3f));
-        } else {
-                *to++ = (char)(0xf0 | code >> 18);
-                *to++ = (char)(0x80 | (code >> 12 & 0x3f));
-                *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (code & 0x3f));
-        }
-        return to;
-}
-
-size_t varlink_unescape(Slice text, char *to)
-{
-        static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
-        const char *p = text.data, *end = text.data + text.len;
-        char *start = to;
-
-        while (p < end) {
-                unsigned code;
-
-                if (*p != '\\') {
-                        *to++ = *p++;
-                        continue;
-                }
-                p++;
-                if (*p != 'u') {
-                        *to++ = into[strchr(from, *p++) - from];
-                        continue;
-                }
-                code = (unsigned)hex4(p + 1, end);
-                p += 5;
-                if (code >= 0xd800 && code <= 0xdbff) {
-                        code = 0x10000 + ((code - 0xd800) << 10) + ((unsigned)hex4(p + 2, end) - 0xdc00);
-                        p += 6;
-                }
-                to = put_utf8(to, code);
-        }
-        return (size_t)(to - start);
-}
-
-/* --- numbers --- */
-
-static const char *digits(const char *p, const char *end)
-{
-        while (p < end && *p >= '0' && *p <= '9')
-                p++;
-        return p;
-}
-
-static bool real_fits(const char *from, size_t n)
-{
-        char small[64], *text = n < sizeof(small) ? small : malloc(n + 1);
-        bool fits;
-
-        if (!text)
-                return false;
-        memcpy(text, from, n);
-        text[n] = '\0';
-        fits = isfinite(strtod(text, NULL));
-        if (text != small)
-                free(text);
-        return fits;
-}
-
-static bool integer_fits(const char *from, const char *end)
-{
-        static const char limits[2][20] = { "9223372036854775807", "9223372036854775808" };
-        bool negative = *from == '-';
-        size_t n;
-
-        from += negative;
-        n = (size_t)(end - from);
-        return n < 19 || (n == 19 && memcmp(from, limits[negative], 19) <= 0);
 }
 
 static int scan_number(VarlinkCursor *c, VarlinkNode *node, bool *integer)
 {
-        const char *from = c->at, *p = c->at, *first;
+        const char *from = c->at;
+        bool fits;
 
-        if (p < c->end && *p == '-')
-                p++;
-        first = p;
-        p = digits(p, c->end);
-        if (p == first || (*first == '0' && p - first > 1))
+        if (!token_number(&c->at, c->end, integer, &fits))
                 return VARLINK_E_SYNTAX;
-        *integer = true;
-        if (p < c->end && *p == '.') {
-                *integer = false;
-                first = ++p;
-                p = digits(p, c->end);
-                if (p == first)
-                        return VARLINK_E_SYNTAX;
-        }
-        if (p < c->end && (*p == 'e' || *p == 'E')) {
-                *integer = false;
-                p++;
-                if (p < c->end && (*p == '+' || *p == '-'))
-                        p++;
-                first = p;
-                p = digits(p, c->end);
-                if (p == first)
-                        return VARLINK_E_SYNTAX;
-        }
-        if (*integer ? !integer_fits(from, p) : !real_fits(from, (size_t)(p - from)))
+        if (!fits)
                 varlink_cursor_fault(c, (Slice){ NULL, 0 });
-        node->offset = (uint32_t)(from - c->scan->text.data);
-        node->length = (uint32_t)(p - from) & 0x7fffffff;
-        node->present = true;
-        c->at = p;
+        mark(c, node, from, c->at);
         return 0;
 }
 
@@ -362,9 +170,7 @@ static int scan_word(VarlinkCursor *c, const char *literal, size_t n, VarlinkNod
 {
         if ((size_t)(c->end - c->at) < n || memcmp(c->at, literal, n) != 0)
                 return VARLINK_E_SYNTAX;
-        node->offset = (uint32_t)(c->at - c->scan->text.data);
-        node->length = (uint32_t)n & 0x7fffffff;
-        node->present = true;
+        mark(c, node, c->at, c->at + n);
         c->at += n;
         return 0;
 }
@@ -471,9 +277,28 @@ static inline bool innermost(const VarlinkCursor *c)
         return __builtin_expect(c->depth >= VARLINK_MAX_DEPTH, 0);
 }
 
-static int scan_any_members(VarlinkCursor *c, uint32_t first_key)
+/* A value whose key is checked for duplicates: of the element's type, or of any (NULL). */
+static int scan_keyed_value(VarlinkCursor *c, const VarlinkRef *element)
 {
-        VarlinkNode key, value;
+        VarlinkNode key = { 0 }, value;
+        uint32_t node;
+        int r = varlink_cursor_key(c, &key);
+
+        if (r)
+                return r;
+        r = add_key(c->scan, &key);
+        if (r)
+                return r;
+        if (!element)
+                return scan_any(c, &value);
+        r = varlink_cursor_node(c, 1, &node);
+        return r ? r : varlink_cursor_value(c, element, node);
+}
+
+/* The members of a free object (NULL) or of a map. */
+static int scan_members(VarlinkCursor *c, const VarlinkRef *element)
+{
+        uint32_t first_key = c->scan->n_keys;
         int r, more;
 
         if (is_empty(c, '}'))
@@ -481,14 +306,7 @@ static int scan_any_members(VarlinkCursor *c, uint32_t first_key)
         if (innermost(c))
                 return VARLINK_E_DEPTH;
         do {
-                memset(&key, 0, sizeof(key));
-                r = varlink_cursor_key(c, &key);
-                if (r)
-                        return r;
-                r = add_key(c->scan, &key);
-                if (r)
-                        return r;
-                r = scan_any(c, &value);
+                r = scan_keyed_value(c, element);
                 if (r)
                         return r;
                 more = follows(c, '}');
@@ -497,6 +315,7 @@ static int scan_any_members(VarlinkCursor *c, uint32_t first_key)
         } while (more);
         if (any_twice(c->scan, first_key))
                 varlink_cursor_fault(c, (Slice){ NULL, 0 });
+        c->scan->n_keys = first_key;
         return 0;
 }
 
@@ -524,7 +343,6 @@ static int scan_any_elements(VarlinkCursor *c)
 static int scan_any(VarlinkCursor *c, VarlinkNode *node)
 {
         const char *from = c->at;
-        uint32_t first_key = c->scan->n_keys;
         bool integer;
         int r;
 
@@ -540,12 +358,9 @@ static int scan_any(VarlinkCursor *c, VarlinkNode *node)
                 if (++c->depth > VARLINK_MAX_DEPTH)
                         return VARLINK_E_DEPTH;
                 c->at++;
-                r = *from == '{' ? scan_any_members(c, first_key) : scan_any_elements(c);
-                c->scan->n_keys = first_key;
+                r = *from == '{' ? scan_members(c, NULL) : scan_any_elements(c);
                 c->depth--;
-                node->offset = (uint32_t)(from - c->scan->text.data);
-                node->length = (uint32_t)(c->at - from) & 0x7fffffff;
-                node->present = true;
+                mark(c, node, from, c->at);
                 return r;
         case 't':
                 return scan_word(c, "true", 4, node);
@@ -660,40 +475,6 @@ static int scan_array(VarlinkCursor *c, const VarlinkRef *element, uint32_t node
         return 0;
 }
 
-static int scan_map(VarlinkCursor *c, const VarlinkRef *element)
-{
-        uint32_t first_key = c->scan->n_keys, value;
-        VarlinkNode key;
-        int r, more;
-
-        if (is_empty(c, '}'))
-                return 0;
-        if (innermost(c))
-                return VARLINK_E_DEPTH;
-        do {
-                memset(&key, 0, sizeof(key));
-                r = varlink_cursor_key(c, &key);
-                if (r)
-                        return r;
-                r = add_key(c->scan, &key);
-                if (r)
-                        return r;
-                r = varlink_cursor_node(c, 1, &value);
-                if (r)
-                        return r;
-                r = varlink_cursor_value(c, element, value);
-                if (r)
-                        return r;
-                more = follows(c, '}');
-                if (more < 0)
-                        return VARLINK_E_SYNTAX;
-        } while (more);
-        if (any_twice(c->scan, first_key))
-                varlink_cursor_fault(c, (Slice){ NULL, 0 });
-        c->scan->n_keys = first_key;
-        return 0;
-}
-
 static int wrong_type(VarlinkCursor *c)
 {
         VarlinkNode ignored;
@@ -717,11 +498,9 @@ static int scan_container(VarlinkCursor *c, const VarlinkType *type, uint32_t no
         else if (type->kind == VARLINK_ARRAY)
                 r = scan_array(c, &type->element, node);
         else
-                r = scan_map(c, &type->element);
+                r = scan_members(c, &type->element);
         c->depth--;
-        c->scan->nodes[node].offset = (uint32_t)(from - c->scan->text.data);
-        c->scan->nodes[node].length = (uint32_t)(c->at - from) & 0x7fffffff;
-        c->scan->nodes[node].present = true;
+        mark(c, &c->scan->nodes[node], from, c->at);
         return r;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/slice.h"
 #include "varlink/interface.h"
+#include "varlink/token.h"
 
 enum { VARLINK_MAX_DEPTH = 2048 };
 
@@ -81,9 +82,6 @@ bool varlink_bool(const VarlinkScan *scan, const VarlinkNode *node);
 
 /* A node's string without its escapes, with a terminator, to be freed; NULL if memory ran out. */
 char *varlink_string(const VarlinkScan *scan, const VarlinkNode *node);
-
-/* Removes the escapes of a valid JSON string; `to` has room for text.len bytes. Returns the length. */
-size_t varlink_unescape(Slice text, char *to);
 
 /* --- for the message layer, which walks an envelope by itself --- */
 
