@@ -67,15 +67,14 @@ static void write_certificate(Buffer *b, const Certificate *c)
 
 static void write_attempt(Buffer *b, const Attempt *a)
 {
-        char number[16];
-
         emit_open(b, '{');
         emit_int_member(b, "number", a->number);
         emit_key(b, "worker");
-        (void)snprintf(number, sizeof(number), ".%u\"", a->seat);
         buffer_append_char(b, '"');
         buffer_append_string(b, a->pool->name);
-        buffer_append_string(b, number);
+        buffer_append_literal(b, ".");
+        emit_digits(b, a->seat);
+        buffer_append_char(b, '"');
         emit_int_member(b, "pid", a->pid);
         emit_int_member(b, "started_usec", (int64_t)a->started);
         if (a->outcome != OUTCOME_NONE) {

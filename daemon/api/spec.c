@@ -13,7 +13,7 @@
 typedef struct Reader {
         const Request *request;
         const VarlinkNode *node;
-        const char *where;
+        int index; /* in `jobs`; -1: it is `job` */
         JobSpec *spec;
 } Reader;
 
@@ -32,7 +32,10 @@ static bool invalid(const Reader *r, const char *name)
 {
         char path[96];
 
-        (void)snprintf(path, sizeof(path), "%s.%s", r->where, name);
+        if (r->index < 0)
+                (void)snprintf(path, sizeof(path), "job.%s", name);
+        else
+                (void)snprintf(path, sizeof(path), "jobs[%d].%s", r->index, name);
         varlink_invalid_parameter(r->request->call, path);
         return false;
 }
@@ -195,9 +198,9 @@ static void read_rest(const Reader *r)
         r->spec->gid = r->request->client->gid;
 }
 
-bool spec_parse(const Request *request, const VarlinkNode *node, const char *where, ParsedSpec *ret)
+bool spec_parse(const Request *request, const VarlinkNode *node, int index, ParsedSpec *ret)
 {
-        Reader r = { request, node, where, &ret->spec };
+        Reader r = { request, node, index, &ret->spec };
 
         *ret = (ParsedSpec){ 0 };
         if (!read_handler(&r) || !read_numbers(&r) || !read_id(&r) || !read_key(&r, ret) ||

@@ -12,7 +12,7 @@ typedef struct ParsedSpec {
         Uuid *blockers;
 } ParsedSpec;
 
-/* Reads one Spec (a struct node). `where` is its place for messages: "job", "jobs[3]". Returns true,
- * or false after the call was answered with the error that fits. */
-bool spec_parse(const Request *r, const VarlinkNode *node, const char *where, ParsedSpec *ret);
+/* Reads one Spec (a struct node): `job` of the call or, with an index of 0 and more, that one of
+ * `jobs`. Returns true, or false after the call was answered with the error that fits. */
+bool spec_parse(const Request *r, const VarlinkNode *node, int index, ParsedSpec *ret);
 void spec_clear(ParsedSpec *spec);

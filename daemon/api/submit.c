@@ -3,7 +3,6 @@
 /* Submit and SubmitMany: from a call to admitted jobs. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +77,7 @@ void method_submit(const Request *r)
         Job *job;
         int e;
 
-        if (refuse_draining(r) || !spec_parse(r, request_field(r, IO_BROOD_SUBMIT_IN_JOB), "job", &parsed))
+        if (refuse_draining(r) || !spec_parse(r, request_field(r, IO_BROOD_SUBMIT_IN_JOB), -1, &parsed))
                 return;
         if (!check_fds(r, &parsed.spec)) {
                 spec_clear(&parsed);
@@ -133,12 +132,10 @@ static bool many_init(Many *m, unsigned n)
 
 static bool parse_all(const Request *r, const VarlinkNode *list, Many *m)
 {
-        char where[32];
         unsigned i = 0;
 
         for (uint32_t at = list->child; at; at = varlink_node(r->scan, at)->next, i++) {
-                (void)snprintf(where, sizeof(where), "jobs[%u]", i);
-                if (!spec_parse(r, varlink_node(r->scan, at), where, &m->parsed[i]))
+                if (!spec_parse(r, varlink_node(r->scan, at), (int)i, &m->parsed[i]))
                         return false;
                 m->specs[i] = m->parsed[i].spec;
         }

@@ -94,6 +94,8 @@ static usec_t expiry(const Job *job)
 
 static void wait_in_queue(Core *core, Job *job)
 {
+        if (job->handler->pool && job->handler->pool != job->pool)
+                core_follow_handler(job); /* it was under way when its handler went there */
         if (!job->order)
                 job->order = ++core->next_order;
         if (heap_push(&job->pool->ready, job) < 0)
@@ -156,13 +158,18 @@ static void admitted(Core *core, Job *job, usec_t now)
         core_event(core, job, EVENT_ADMITTED);
 }
 
-static void refused(Core *core, Job *job)
+static void refused(Core *core, Job *job, usec_t now)
 {
         Dependency *d;
+        char reason[96];
 
+        (void)snprintf(reason, sizeof(reason), "job %s, which had to succeed first, was not admitted",
+                       uuid_text(&job->id).text);
         while ((d = LIST_FIRST(&job->dependents, Dependency, in_blocker))) {
-                d->waiting->cancel_asked = true; /* of the same refused batch, or admitted after it */
+                Job *waiting = d->waiting; /* of the same refused batch, or admitted after it */
+
                 dependency_free(d);
+                core_cancel(core, waiting, reason, now);
         }
         core_event(core, job, EVENT_REFUSED);
 }
@@ -268,6 +275,10 @@ void core_settle(Core *core, Job *job, AttemptEnd *end, usec_t now, uint64_t ran
         d = retry_decide(&facts, &job->pool->policy, random);
         job->slot = NULL;
         keep_result(job, end->result);
+        if (d.state == JOB_SUCCEEDED && job->reason) { /* of a cancel that came too late */
+                free(job->reason);
+                job->reason = NULL;
+        }
         job->ready_at = usec_add(now, d.delay);
         if (job_state_ended(d.state))
                 job->ended = now;
@@ -281,6 +292,8 @@ static void release_dependents(Core *core, Job *job, usec_t now)
         Dependency *d;
         char reason[96];
 
+        if (list_empty(&job->dependents))
+                return;
         (void)snprintf(reason, sizeof(reason), "job %s, which had to succeed first, %s%s",
                        uuid_text(&job->id).text, job->state == JOB_FAILED || job->state == JOB_EXPIRED ? "" : "was ",
                        job_state_name(job->state));
@@ -338,7 +351,7 @@ void core_complete(Core *core, Job *job, bool durable, usec_t now)
                 if (durable)
                         admitted(core, job, now);
                 else
-                        refused(core, job);
+                        refused(core, job, now);
                 break;
         case REQUEST_CLAIM:
                 claimed(core, job, durable, now);
@@ -356,15 +369,28 @@ void core_complete(Core *core, Job *job, bool durable, usec_t now)
 
 /* --- what people ask for --- */
 
+/* Nobody has heard yet that the job is claimed, and now nobody will. */
+static void withdraw_claim(Job *job)
+{
+        if (!(job->events & EVENT_CLAIMED))
+                return;
+        job->events &= (uint8_t)~EVENT_CLAIMED;
+        if (!job->events)
+                list_remove(&job->event_link);
+}
+
 void core_cancel(Core *core, Job *job, const char *reason, usec_t now)
 {
         if (job->listed && job_state_ended(job->state))
                 return;
+        if (job->request == REQUEST_SETTLE && job_state_ended(job->next_state))
+                return; /* as good as ended */
         if (!job->cancel_asked && reason && !job->reason)
                 job->reason = strdup(reason);
         job->cancel_asked = true;
         if (job->request != REQUEST_NONE || !job->listed || job->state == JOB_RUNNING || job->slot)
                 return; /* what is under way comes back and finds the mark */
+        withdraw_claim(job);
         end_as(core, job, JOB_CANCELLED, reason, now);
 }
 
@@ -415,7 +441,7 @@ static void forget_old(Core *core, usec_t now)
                         return; /* somebody has yet to hear of it */
                 if (oldest->pins) {
                         list_remove(&oldest->finished); /* later, then */
-                        list_append(&core->finished, &oldest->finished);
+                        table_set_due(core, oldest, now + USEC_PER_SEC);
                         continue;
                 }
                 core_forget(core, oldest);

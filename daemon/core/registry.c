@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "core/core.h"
+#include "core/admission.h"
 
 /* Higher priority first, then who was ready first. */
 static int ready_before(const void *a, const void *b)
@@ -23,9 +23,16 @@ static uint32_t *ready_index(void *job)
         return &((Job *)job)->ready_index;
 }
 
+/* Jobs that are due together come in the order in which they were submitted: ids count up. */
 static int due_before(const void *a, const void *b)
 {
-        return ((const Job *)a)->due < ((const Job *)b)->due;
+        const Job *x = a, *y = b;
+
+        if (x->due != y->due)
+                return x->due < y->due;
+        if (x->submitted != y->submitted)
+                return x->submitted < y->submitted;
+        return memcmp(&x->id, &y->id, sizeof(x->id)) < 0;
 }
 
 static uint32_t *timer_index(void *job)
@@ -49,10 +56,10 @@ void core_fini(Core *core)
 {
         CorePool *pool, *next_pool;
         CoreHandler *handler, *next_handler;
-        Job *job, *next;
 
-        LIST_FOREACH_SAFE(&core->all, job, next, all)
-                core_forget(core, job);
+        for (size_t i = 0; i < core->ids.size; i++) /* not core->all: some may not be admitted yet */
+                while (core->ids.entries[i].link)
+                        core_forget(core, CONTAINER_OF(core->ids.entries[i].link, Job, by_id));
         LIST_FOREACH_SAFE(&core->pools, pool, next_pool, link) {
                 heap_fini(&pool->ready);
                 free(pool->name);
@@ -130,6 +137,11 @@ static void move_job(Job *job, CorePool *to)
         to->open++;
         if (ready)
                 (void)heap_push(&to->ready, job); /* room is reserved */
+}
+
+void core_follow_handler(Job *job)
+{
+        move_job(job, job->handler->pool);
 }
 
 void core_bind_handler(Core *core, CoreHandler *handler, CorePool *pool)

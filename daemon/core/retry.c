@@ -8,7 +8,7 @@ usec_t retry_backoff(usec_t base, usec_t cap, uint32_t failures, uint64_t random
 {
         usec_t delay = base;
 
-        for (uint32_t i = 1; i < failures && delay < cap; i++)
+        for (uint32_t i = 1; i < failures && delay && delay < cap; i++)
                 delay = usec_add(delay, delay);
         delay = MIN(delay, cap);
         return delay - random % (delay / 4 + 1);

@@ -22,7 +22,7 @@ static uint64_t key_hash(const CoreHandler *handler, Slice key, uint32_t uid)
 
 Job *table_find(Core *core, const Uuid *id, uint32_t uid)
 {
-        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(l)) {
+        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(&core->ids, l)) {
                 Job *job = CONTAINER_OF(l, Job, by_id);
 
                 if (job->uid == uid && uuid_equal(&job->id, id))
@@ -37,7 +37,7 @@ Job *core_find(Core *core, const Uuid *id, uint32_t uid, bool any)
 
         if (job || !any)
                 return job && job->listed ? job : NULL;
-        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(l)) {
+        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(&core->ids, l)) {
                 job = CONTAINER_OF(l, Job, by_id);
                 if (job->listed && uuid_equal(&job->id, id))
                         return job;
@@ -49,7 +49,7 @@ Job *table_find_key(Core *core, const CoreHandler *handler, Slice key, uint32_t 
 {
         HashLink *l = hashtable_first(&core->keys, key_hash(handler, key, uid));
 
-        for (; l; l = hashtable_next(l)) {
+        for (; l; l = hashtable_next(&core->keys, l)) {
                 Job *job = CONTAINER_OF(l, Job, by_key);
 
                 if (job->uid == uid && job->handler == handler && slice_equal(job_key(job), key))
@@ -103,6 +103,7 @@ void table_set_due(Core *core, Job *job, usec_t due)
 void core_forget(Core *core, Job *job)
 {
         bool open = !job->listed || !job_state_ended(job->state);
+        bool back = !open && job->request == REQUEST_SETTLE; /* core_retry() has counted it so */
 
         dependency_drop_all(job);
         heap_remove(&job->pool->ready, job);
@@ -112,9 +113,10 @@ void core_forget(Core *core, Job *job)
         list_remove(&job->request_link);
         list_remove(&job->event_link);
         hashtable_remove(&core->ids, &job->by_id);
-        if (open)
+        if (open || back) {
                 table_drop_key(core, job);
-        if (!open) {
+                core->bytes -= job->bytes;
+        } else {
                 core->kept--;
                 core->kept_bytes -= job->bytes + job->result_len;
         }
@@ -125,7 +127,6 @@ void core_forget(Core *core, Job *job)
         if (open) {
                 core->open--;
                 job->pool->open--;
-                core->bytes -= job->bytes;
         }
         job_free(job);
 }

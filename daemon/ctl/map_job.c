@@ -80,7 +80,7 @@ MapJob *map_job_find(const Map *m, const Uuid *id)
 {
         HashLink *link = hashtable_first(&m->jobs, hash_bytes(id, sizeof(*id)));
 
-        for (; link; link = hashtable_next(link)) {
+        for (; link; link = hashtable_next(&m->jobs, link)) {
                 MapJob *job = CONTAINER_OF(link, MapJob, link);
 
                 if (uuid_equal(&job->id, id))

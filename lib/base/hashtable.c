@@ -12,71 +12,103 @@
 
 void hashtable_fini(HashTable *t)
 {
-        free(t->buckets);
+        free(t->entries);
         *t = (HashTable){ 0 };
+}
+
+static size_t place(const HashTable *t, uint64_t hash)
+{
+        return hash & (t->size - 1);
+}
+
+static size_t after(const HashTable *t, size_t at)
+{
+        return (at + 1) & (t->size - 1);
+}
+
+static void put(HashTable *t, HashEntry entry)
+{
+        size_t at = place(t, entry.hash);
+
+        while (t->entries[at].link)
+                at = after(t, at);
+        t->entries[at] = entry;
 }
 
 static int grow(HashTable *t)
 {
-        size_t size = t->size ? t->size * 2 : 64;
-        HashLink **buckets = calloc(size, sizeof(*buckets));
+        HashTable larger = { .size = t->size ? t->size * 2 : 64, .count = t->count };
 
-        if (!buckets)
+        larger.entries = calloc(larger.size, sizeof(*larger.entries));
+        if (!larger.entries)
                 return -ENOMEM;
         for (size_t i = 0; i < t->size; i++)
-                for (HashLink *l = t->buckets[i], *next; l; l = next) {
-                        next = l->next;
-                        l->next = buckets[l->hash & (size - 1)];
-                        buckets[l->hash & (size - 1)] = l;
-                }
-        free(t->buckets);
-        t->buckets = buckets;
-        t->size = size;
+                if (t->entries[i].link)
+                        put(&larger, t->entries[i]);
+        free(t->entries);
+        *t = larger;
         return 0;
 }
 
 int hashtable_add(HashTable *t, HashLink *link, uint64_t hash)
 {
-        HashLink **bucket;
-
-        if (t->count >= t->size && grow(t) < 0 && !t->size)
+        if (t->count >= t->size / 4 * 3 && grow(t) < 0)
                 return -ENOMEM;
-        bucket = &t->buckets[hash & (t->size - 1)];
         link->hash = hash;
-        link->next = *bucket;
-        *bucket = link;
+        put(t, (HashEntry){ hash, link });
         t->count++;
         return 0;
 }
 
+/* Where the link is. */
+static size_t find(const HashTable *t, const HashLink *link)
+{
+        size_t at = place(t, link->hash);
+
+        while (t->entries[at].link != link) {
+                ASSERT(t->entries[at].link);
+                at = after(t, at);
+        }
+        return at;
+}
+
+/* May the entry at `at` move back to `hole`? Not if it would then stand before its own place. */
+static bool may_move(const HashTable *t, size_t hole, size_t at)
+{
+        size_t mask = t->size - 1;
+
+        return ((at - place(t, t->entries[at].hash)) & mask) >= ((at - hole) & mask);
+}
+
 void hashtable_remove(HashTable *t, HashLink *link)
 {
-        HashLink **p = &t->buckets[link->hash & (t->size - 1)];
+        size_t hole = find(t, link);
 
-        while (*p != link) {
-                ASSERT(*p);
-                p = &(*p)->next;
-        }
-        *p = link->next;
-        link->next = NULL;
+        for (size_t at = after(t, hole); t->entries[at].link; at = after(t, at))
+                if (may_move(t, hole, at)) {
+                        t->entries[hole] = t->entries[at];
+                        hole = at;
+                }
+        t->entries[hole].link = NULL;
         t->count--;
 }
 
-static HashLink *same_hash(HashLink *l, uint64_t hash)
+static HashLink *search(const HashTable *t, uint64_t hash, size_t at)
 {
-        while (l && l->hash != hash)
-                l = l->next;
-        return l;
+        for (; t->entries[at].link; at = after(t, at))
+                if (t->entries[at].hash == hash)
+                        return t->entries[at].link;
+        return NULL;
 }
 
 HashLink *hashtable_first(const HashTable *t, uint64_t hash)
 {
-        return t->size ? same_hash(t->buckets[hash & (t->size - 1)], hash) : NULL;
+        return t->size ? search(t, hash, place(t, hash)) : NULL;
 }
 
-HashLink *hashtable_next(HashLink *link)
+HashLink *hashtable_next(const HashTable *t, const HashLink *link)
 {
-        return same_hash(link->next, link->hash);
+        return search(t, link->hash, after(t, find(t, link)));
 }
 
 static uint64_t rotate(uint64_t x, unsigned by)

@@ -85,18 +85,22 @@ void emit_escaped(Buffer *b, Slice s)
         buffer_append_char(b, '"');
 }
 
+void emit_digits(Buffer *b, uint64_t v)
+{
+        char text[20], *p = text + sizeof(text);
+
+        do
+                *--p = (char)('0' + v % 10);
+        while (v /= 10);
+        buffer_append(b, p, (size_t)(text + sizeof(text) - p));
+}
+
 void emit_int(Buffer *b, int64_t v)
 {
-        char text[24], *p = text + sizeof(text);
-        uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
-
         comma(b);
-        do
-                *--p = (char)('0' + left % 10);
-        while (left /= 10);
         if (v < 0)
-                *--p = '-';
-        buffer_append(b, p, (size_t)(text + sizeof(text) - p));
+                buffer_append_char(b, '-');
+        emit_digits(b, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 void emit_bool(Buffer *b, bool v)

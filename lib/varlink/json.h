@@ -21,6 +21,7 @@ void emit_close(Buffer *b, char bracket);
 void emit_string(Buffer *b, Slice s);       /* quotes and escapes it */
 void emit_escaped(Buffer *b, Slice s);      /* only quotes: it is escaped already */
 void emit_int(Buffer *b, int64_t v);
+void emit_digits(Buffer *b, uint64_t v);    /* only the digits, no comma */
 void emit_bool(Buffer *b, bool v);
 void emit_float(Buffer *b, double v);       /* 17 digits at the most, always a real; never NaN */
 void emit_uuid(Buffer *b, const Uuid *v);

@@ -2,6 +2,7 @@
 
 #include "varlink/token.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -162,11 +163,15 @@ static const char *digits(const char *p, const char *end)
         return p;
 }
 
-static bool real_fits(const char *from, size_t n)
+/* Without an exponent, and shorter than the longest double, every real is finite. */
+static bool real_fits(const char *from, size_t n, bool exponent)
 {
-        char small[64], *text = n < sizeof(small) ? small : malloc(n + 1);
+        char small[64], *text;
         bool fits;
 
+        if (!exponent && n < DBL_MAX_10_EXP)
+                return true;
+        text = n < sizeof(small) ? small : malloc(n + 1);
         if (!text)
                 return false;
         memcpy(text, from, n);
@@ -200,6 +205,7 @@ static bool some_digits(const char **p, const char *end)
 bool token_number(const char **at, const char *end, bool *integer, bool *fits)
 {
         const char *from = *at, *p = *at, *first;
+        bool exponent = false;
 
         p += p < end && *p == '-';
         first = p;
@@ -214,12 +220,13 @@ bool token_number(const char **at, const char *end, bool *integer, bool *fits)
         }
         if (p < end && (*p == 'e' || *p == 'E')) {
                 *integer = false;
+                exponent = true;
                 p++;
                 p += p < end && (*p == '+' || *p == '-');
                 if (!some_digits(&p, end))
                         return false;
         }
-        *fits = *integer ? integer_fits(from, p) : real_fits(from, (size_t)(p - from));
+        *fits = *integer ? integer_fits(from, p) : real_fits(from, (size_t)(p - from), exponent);
         *at = p;
         return true;
 }
