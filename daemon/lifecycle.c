@@ -96,6 +96,19 @@ static void tell_dropped(Supervisor *s)
         api_tell_draining(&s->api);
 }
 
+/* Told to stop now, it does not wait for a fork server that hangs, either; once. Returns false: what
+ * follows is heard later. */
+static bool end_forkers(Supervisor *s)
+{
+        Lifecycle *l = &s->lifecycle;
+
+        if (l->force && l->phase == PHASE_CLOSE && !l->forkers_killed) {
+                l->forkers_killed = true;
+                pools_kill_forkers(&s->pools);
+        }
+        return false;
+}
+
 bool lifecycle_step(Supervisor *s, usec_t now)
 {
         Lifecycle *l = &s->lifecycle;
@@ -126,7 +139,7 @@ bool lifecycle_step(Supervisor *s, usec_t now)
                 return true;
         case PHASE_CLOSE:
                 if (pools_processes(&s->pools))
-                        return false;
+                        return end_forkers(s);
                 l->phase = PHASE_OVER;
                 return true;
         default:

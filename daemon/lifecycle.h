@@ -29,6 +29,7 @@ typedef struct Lifecycle {
         LifecyclePhase phase;
         const char *why; /* it stops */
         bool force;      /* stop now: running jobs too */
+        bool forkers_killed;
         int status;      /* exit status */
         List drain_calls; /* who waits until nothing runs */
 } Lifecycle;

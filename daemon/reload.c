@@ -76,6 +76,8 @@ static void reject(Supervisor *s, const SettingsError *error)
         s->candidate = NULL;
         LIST_FOREACH(&s->pools.pools, pool, link) {
                 pool_abandon(pool);
+                if (pool->epoch && !list_empty(&pool->restart_calls))
+                        (void)pool_change(pool, pool->settings); /* a restart that went along with it */
                 if (pool->epoch == 0) {
                         pool->removed = true; /* it was made for this config */
                         pool_touch(pool);

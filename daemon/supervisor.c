@@ -51,9 +51,14 @@ static void answer_restarts(Supervisor *s)
                         api_pool_changed(&s->api, pool);
 }
 
+static void on_pool_going(Pools *pools, Pool *pool)
+{
+        api_pool_gone(&CONTAINER_OF(pools, Supervisor, pools)->api, pool);
+}
+
 static void arm_core_timer(Supervisor *s, usec_t now)
 {
-        usec_t due = core_next_due(&s->core), left = due > now ? due - now : 0;
+        usec_t due = MAX(core_next_due(&s->core), 1u), left = due > now ? due - now : 0;
         struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
 
         if (due == s->armed)
@@ -296,6 +301,7 @@ static int set_up(Supervisor *s)
         if (orphans_adopt() < 0 || make_loop(s) < 0 || pools_init(&s->pools, &s->core, &s->turn) < 0)
                 return -ENOMEM;
         s->pools.forker_decided = reload_decided;
+        s->pools.pool_going = on_pool_going;
         raise_open_files(s);
         r = read_first_config(s, &first);
         if (r < 0)

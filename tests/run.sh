@@ -120,7 +120,7 @@ build() {
                 made "setup-$tree" env CC="$compiler" \
                         meson setup "$work/$tree" "$@" || return 1
         fi
-        made "build-$tree" ninja -C "$work/$tree"
+        made "build-$tree" ninja --quiet -C "$work/$tree"
 }
 
 # meson_tests NAME ARG...: the tests that meson knows (unit, ground, interop), one by one.

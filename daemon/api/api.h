@@ -54,6 +54,8 @@ void api_resume_reading(Api *api);
 
 /* Calls that wait for a pool's restart are answered where it is over. */
 void api_pool_changed(Api *api, Pool *pool);
+/* The same where the pool goes for good. */
+void api_pool_gone(Api *api, Pool *pool);
 
 /* The daemon stops: whoever waits for a job that will not run any more is told so. */
 void api_tell_draining(Api *api);

@@ -46,7 +46,7 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         Client *c = context;
         usec_t limit = c->api->settings->stall_timeout;
 
-        if (client_backlog(c) <= CLIENT_SOFT_LIMIT)
+        if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT)
                 return; /* it waits for jobs, not we for it */
         if (clock_monotonic() - c->connection.progress >= limit) {
                 log_notice("client uid=%u pid=%d dropped: it left %zu bytes of replies unread", c->uid,

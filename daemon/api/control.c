@@ -115,13 +115,21 @@ void method_restart_pool(const Request *r)
 
         if (!pool)
                 return;
-        e = pool_change(pool, pool->settings);
+        e = pool->change == CHANGE_FORKER ? 0 : pool_change(pool, pool->settings);
         if (e < 0) {
                 api_error_config(r->call, pool->settings->file, 0, strerror(-e));
                 return;
         }
         log_notice("pool=%s: restart asked for by uid=%u", pool->core->name, r->client->uid);
         pending_add(r->call, &pool->restart_calls);
+}
+
+void api_pool_gone(Api *api, Pool *pool)
+{
+        VarlinkCall *call;
+
+        while ((call = pending_take(&pool->restart_calls)))
+                api_error_string(call, "io.brood.NoSuchPool", "pool", slice_of(pool->core->name));
 }
 
 void api_pool_changed(Api *api, Pool *pool)

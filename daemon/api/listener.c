@@ -33,6 +33,23 @@ static int accept_one(Listener *l)
         return client_new(l->api, fd);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+        Listener *l = context;
+
+        (void)event_add(&l->readable, NULL);
+}
+
+/* There is no room for a client just now, and there would be none the next moment either. */
+static void rest(Listener *l, int error)
+{
+        static const struct timeval pause = { 0, 100000 };
+
+        log_warning("can not accept a client: %s; trying again", strerror(-error));
+        (void)event_del(&l->readable);
+        (void)evtimer_add(&l->resume, &pause);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
         Listener *l = context;
@@ -43,7 +60,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
                 if (r == -EAGAIN || r == -EINTR || r == -ECONNABORTED)
                         return;
                 if (r < 0) {
-                        log_warning("can not accept a client: %s", strerror(-r));
+                        rest(l, r);
                         return;
                 }
         }
@@ -136,6 +153,7 @@ int listener_open(Listener *l, const char *path, char *error, size_t size)
 int listener_start(Listener *l, Api *api)
 {
         l->api = api;
+        evtimer_assign(&l->resume, api->turn->base, on_resume, l);
         if (event_assign(&l->readable, api->turn->base, l->fd, EV_READ | EV_PERSIST, on_readable, l) < 0 ||
             event_priority_set(&l->readable, 2) < 0 || event_add(&l->readable, NULL) < 0)
                 return -ENOMEM;
@@ -146,8 +164,10 @@ void listener_close(Listener *l)
 {
         if (l->fd < 0)
                 return;
-        if (l->api)
+        if (l->api) {
                 (void)event_del(&l->readable);
+                (void)event_del(&l->resume);
+        }
         if (l->path)
                 (void)unlink(l->path); /* somebody else may have done it */
         free(l->path);

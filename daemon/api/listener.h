@@ -12,6 +12,7 @@ typedef struct Listener {
         int fd;     /* -1: closed */
         char *path; /* ours to unlink; NULL: it was passed to us */
         struct event readable;
+        struct event resume; /* after a pause for want of descriptors */
 } Listener;
 
 /* Takes the socket that the service manager passed, or makes one at `path`, in place of a stale one.

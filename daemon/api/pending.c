@@ -13,8 +13,13 @@ typedef struct Pending {
 
 bool pending_add(VarlinkCall *call, List *list)
 {
-        Pending *p = malloc(sizeof(*p));
+        Pending *p;
 
+        if (call->oneway) {
+                varlink_reply_empty(call); /* nobody waits */
+                return false;
+        }
+        p = malloc(sizeof(*p));
         if (!p) {
                 api_error_string(call, "io.brood.StoreFailed", "message", SLICE("no memory to wait in"));
                 return false;

@@ -181,7 +181,8 @@ static const char *worker_state(const Worker *w)
         }
 }
 
-static void write_jobs(Buffer *b, const Worker *w)
+/* Only those that the client may see. */
+static void write_jobs(Buffer *b, const Worker *w, const Client *c)
 {
         emit_key(b, "jobs");
         emit_open(b, '[');
@@ -189,13 +190,13 @@ static void write_jobs(Buffer *b, const Worker *w)
                 for (unsigned i = 0; i < w->slots[s].count; i++) {
                         const Job *job = slot_job(&w->slots[s], i);
 
-                        if (job && job->state == JOB_RUNNING)
+                        if (job && job->state == JOB_RUNNING && (c->operator || job->uid == c->uid))
                                 emit_uuid(b, &job->id);
                 }
         emit_close(b, ']');
 }
 
-static void write_worker(Buffer *b, const Worker *w)
+static void write_worker(Buffer *b, const Worker *w, const Client *c)
 {
         ProcFigures f;
 
@@ -206,7 +207,7 @@ static void write_worker(Buffer *b, const Worker *w)
         emit_int_member(b, "pid", w->pid);
         emit_int_member(b, "generation", w->generation);
         emit_string_member(b, "state", slice_of(worker_state(w)));
-        write_jobs(b, w);
+        write_jobs(b, w, c);
         emit_int_member(b, "jobs_done", (int64_t)w->jobs_done);
         emit_int_member(b, "started_usec", (int64_t)w->started);
         emit_int_member(b, "memory_bytes", (int64_t)f.memory_bytes);
@@ -224,7 +225,7 @@ static int by_seat(const void *a, const void *b)
 }
 
 /* The workers of a pool in the order of their seats. */
-static void write_workers(Buffer *b, const Pool *pool)
+static void write_workers(Buffer *b, const Pool *pool, const Client *c)
 {
         unsigned n = pool_count(pool).workers, i = 0;
         Worker **sorted = calloc(n ? n : 1, sizeof(Worker *)), *w;
@@ -237,7 +238,7 @@ static void write_workers(Buffer *b, const Pool *pool)
                 sorted[i++] = w;
         qsort(sorted, n, sizeof(Worker *), by_seat);
         for (i = 0; i < n; i++)
-                write_worker(b, sorted[i]);
+                write_worker(b, sorted[i], c);
         free(sorted);
 }
 
@@ -255,7 +256,7 @@ void method_list_workers(const Request *r)
         emit_open(b, '[');
         LIST_FOREACH(&r->api->pools->pools, pool, link)
                 if (!wanted || pool == wanted)
-                        write_workers(b, pool);
+                        write_workers(b, pool, r->client);
         emit_close(b, ']');
         varlink_reply_end(r->call, false);
 }

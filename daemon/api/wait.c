@@ -12,6 +12,8 @@
 #include "io.brood.h"
 #include "varlink/json.h"
 
+enum { MAX_IDS = 100000 }; /* of one WaitMany */
+
 typedef enum WaiterKind {
         WAITER_SUBMIT,      /* Submit: the admission */
         WAITER_SUBMIT_WAIT, /* Submit with wait, or with more: the end */
@@ -125,7 +127,7 @@ static void reply_submit(VarlinkCall *call, const Job *job, bool duplicate, bool
 
 void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait)
 {
-        bool to_end = wait || r->call->more;
+        bool to_end = (wait || r->call->more) && !r->call->oneway;
         Waiter *w;
 
         if (job->listed && (!to_end || job_state_ended(job->state))) {
@@ -262,6 +264,7 @@ void wait_all_submitted(const Request *r, Job **jobs, unsigned n)
         }
         for (unsigned i = 0; i < n; i++) {
                 attach(&g->waiters[i], jobs[i]);
+                g->waiters[i].done = jobs[i]->listed;
                 g->left -= jobs[i]->listed;
         }
         if (g->left == 0)
@@ -308,7 +311,7 @@ static void stream(Group *g)
                 bool last = g->next + 1 == g->n;
                 Job *job = w->job;
 
-                if (client_backlog(c) > CLIENT_SOFT_LIMIT / 2) {
+                if (buffer_len(&c->server.out) > CLIENT_SOFT_LIMIT / 2) {
                         if (list_empty(&g->stream))
                                 list_append(&c->streams, &g->stream);
                         return;
@@ -330,7 +333,7 @@ void wait_streams_go_on(Client *c)
 {
         Group *g, *next;
 
-        if (list_empty(&c->streams) || client_backlog(c) > CLIENT_SOFT_LIMIT / 4)
+        if (list_empty(&c->streams) || buffer_len(&c->server.out) > CLIENT_SOFT_LIMIT / 4)
                 return;
         LIST_FOREACH_SAFE(&c->streams, g, next, stream)
                 stream(g);
@@ -390,7 +393,7 @@ void wait_many(const Request *r)
                 api_error_empty(r->call, "org.varlink.service.ExpectedMore");
                 return;
         }
-        if (n == 0) {
+        if (n == 0 || n > MAX_IDS) {
                 varlink_invalid_parameter(r->call, "ids");
                 return;
         }

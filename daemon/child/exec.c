@@ -149,12 +149,20 @@ static void step(Run *r, int cancel_fd)
                 note_end(r);
 }
 
-/* What is in the pipes when everybody who could write is dead. */
+static bool has_more(int fd)
+{
+        struct pollfd p = { fd, POLLIN, 0 };
+
+        return fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* What is in the pipes when everything that we started is dead. That somebody else still holds them
+ * open is not our concern. */
 static void drain(Run *r)
 {
-        while (r->out >= 0)
+        while (has_more(r->out))
                 hear_output(r, &r->out, &r->out_text);
-        while (r->err >= 0)
+        while (has_more(r->err))
                 hear_output(r, &r->err, &r->err_text);
 }
 

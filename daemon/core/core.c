@@ -12,7 +12,10 @@
 #include "core/dependency.h"
 #include "core/table.h"
 
-enum { TICK_WORK = 1000 }; /* jobs that one tick looks at */
+enum {
+        TICK_WORK = 1000,  /* jobs that one tick looks at */
+        MAX_UNTOUCHED = 5, /* workers that may die before they look at a job, until it is to blame */
+};
 
 /* --- queues to the supervisor --- */
 
@@ -255,19 +258,21 @@ static void keep_result(Job *job, Slice result)
 void core_settle(Core *core, Job *job, AttemptEnd *end, usec_t now, uint64_t random)
 {
         Attempt *a = job_last_attempt(job);
+        bool untouched = end->untouched && job->untouched < MAX_UNTOUCHED;
         RetryFacts facts = { .outcome = end->outcome, .may_retry = end->may_retry,
-                             .untouched = end->untouched, .cancel_asked = job->cancel_asked };
+                             .untouched = untouched, .cancel_asked = job->cancel_asked };
         RetryDecision d;
 
         ASSERT(job->state == JOB_RUNNING && a && a->outcome == OUTCOME_NONE);
         a->ended = now;
         a->outcome = end->outcome;
         a->certificate = MOVE_PTR(end->certificate);
-        if (end->untouched)
+        job->untouched = end->untouched ? job->untouched + 1 : 0;
+        if (untouched)
                 job->budget++;
         else if (end->outcome != OUTCOME_SUCCEEDED)
                 job->failures++;
-        if (end->outcome == OUTCOME_WORKER_DIED && !end->untouched)
+        if (end->outcome == OUTCOME_WORKER_DIED && !untouched)
                 job->deaths++;
         facts.attempts_left = job->attempt < job->budget;
         facts.failures = job->failures;
@@ -316,10 +321,12 @@ static void ended(Core *core, Job *job, usec_t now)
         core->bytes -= job->bytes;
         core->kept++;
         core->kept_bytes += job->bytes + job->result_len;
-        if (job->has & JOB_HAS_KEEP)
+        if (job->has & JOB_HAS_KEEP) {
                 table_set_due(core, job, MAX(usec_add(job->ended, job->keep), 1u));
-        else
+                list_append(&core->finished_own, &job->finished);
+        } else {
                 list_append(&core->finished, &job->finished);
+        }
         release_dependents(core, job, now);
         while (!list_empty(&job->blockers))
                 dependency_free(LIST_FIRST(&job->blockers, Dependency, in_waiting));
@@ -411,7 +418,7 @@ bool core_retry(Core *core, Job *job, usec_t now)
         free(job->reason);
         job->reason = NULL;
         job->cancel_asked = false;
-        job->deaths = job->failures = 0;
+        job->deaths = job->failures = job->untouched = 0;
         job->budget = job->attempt + job->max_attempts;
         job->ended = 0;
         job->ready_at = now;
@@ -429,22 +436,37 @@ static bool too_much_kept(const Core *core)
                (core->limits.keep_bytes && core->kept_bytes > core->limits.keep_bytes);
 }
 
+/* The job that ended first of those that are kept; NULL: none. */
+static Job *first_ended(const Core *core)
+{
+        Job *usual = LIST_FIRST(&core->finished, Job, finished);
+        Job *own = LIST_FIRST(&core->finished_own, Job, finished);
+
+        if (!usual || !own)
+                return usual ? usual : own;
+        return own->ended < usual->ended ? own : usual;
+}
+
+/* Forgets it, unless somebody has yet to hear of it: then later. */
+static void forget_or_wait(Core *core, Job *job, usec_t now)
+{
+        if (!job->events && job->request == REQUEST_NONE && !job->pins) {
+                core_forget(core, job);
+                return;
+        }
+        list_remove(&job->finished);
+        table_set_due(core, job, now + USEC_PER_SEC);
+}
+
 static void forget_old(Core *core, usec_t now)
 {
         for (int i = 0; i < TICK_WORK; i++) {
-                Job *oldest = LIST_FIRST(&core->finished, Job, finished);
+                bool much = too_much_kept(core);
+                Job *oldest = much ? first_ended(core) : LIST_FIRST(&core->finished, Job, finished);
 
-                if (!oldest ||
-                    (!too_much_kept(core) && usec_add(oldest->ended, core->limits.keep) > now))
+                if (!oldest || (!much && usec_add(oldest->ended, core->limits.keep) > now))
                         return;
-                if (oldest->events || oldest->request != REQUEST_NONE)
-                        return; /* somebody has yet to hear of it */
-                if (oldest->pins) {
-                        list_remove(&oldest->finished); /* later, then */
-                        table_set_due(core, oldest, now + USEC_PER_SEC);
-                        continue;
-                }
-                core_forget(core, oldest);
+                forget_or_wait(core, oldest, now);
         }
 }
 
@@ -452,10 +474,7 @@ static void fire(Core *core, Job *job, usec_t now)
 {
         table_set_due(core, job, 0);
         if (job_state_ended(job->state)) {
-                if (!job->events && job->request == REQUEST_NONE && !job->pins)
-                        core_forget(core, job);
-                else
-                        table_set_due(core, job, now + USEC_PER_SEC);
+                forget_or_wait(core, job, now);
         } else if (expiry(job) <= now) {
                 end_as(core, job, JOB_EXPIRED, "it had not started when its ttl was over", now);
         } else if (job->state == JOB_SCHEDULED) {
@@ -481,7 +500,7 @@ usec_t core_next_due(const Core *core)
         const Job *oldest = LIST_FIRST(&core->finished, Job, finished);
         usec_t due = job ? job->due : USEC_INFINITY;
 
-        if (oldest)
-                due = MIN(due, too_much_kept(core) ? 0 : usec_add(oldest->ended, core->limits.keep));
-        return due;
+        if (too_much_kept(core) && first_ended(core))
+                return 0;
+        return oldest ? MIN(due, usec_add(oldest->ended, core->limits.keep)) : due;
 }

@@ -45,7 +45,10 @@ typedef struct Core {
         CoreLimits limits;
         List pools, handlers;
         HashTable ids, keys;
-        List all, finished, requests, events;
+        List all;
+        List finished;     /* ended and kept for the usual time, oldest first */
+        List finished_own; /* ended and kept for a time of their own, oldest first */
+        List requests, events;
         Heap timers;
         uint64_t next_order;
         uint64_t count[JOB_N_STATES];
@@ -118,7 +121,8 @@ void core_progress(Core *core, Job *job, double fraction);
 typedef struct AttemptEnd {
         Outcome outcome;
         bool may_retry;
-        bool untouched; /* its worker died before it looked at it: this attempt costs nothing */
+        bool untouched; /* its worker died before it looked at it: this attempt costs nothing, unless
+                           it goes on like that */
         Slice result;             /* copied; of a failure: its details; empty: none */
         Certificate *certificate; /* stolen; NULL: nothing to tell */
 } AttemptEnd;

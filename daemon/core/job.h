@@ -142,6 +142,7 @@ struct Job {
         uint32_t max_attempts;
         uint32_t deaths;    /* workers it has killed since its budget was set */
         uint32_t failures;  /* in a row, for the backoff */
+        uint32_t untouched; /* in a row: workers that died before they looked at it */
         uint32_t n_attempts;
         Attempt *attempts;  /* the last of them are kept */
 
@@ -154,7 +155,7 @@ struct Job {
         uint32_t ready_index, timer_index;
         HashLink by_id, by_key;
         List all;           /* every job, oldest first */
-        List finished;      /* ended and kept for the usual time, oldest first */
+        List finished;      /* ended and kept */
         List request_link, event_link;
         List waiters;       /* calls; owned by the api */
         uint32_t pins;      /* the api still has to say something of it: not forgotten meanwhile */

@@ -48,6 +48,7 @@ void core_init(Core *core, const CoreLimits *limits)
         list_init(&core->handlers);
         list_init(&core->all);
         list_init(&core->finished);
+        list_init(&core->finished_own);
         list_init(&core->requests);
         list_init(&core->events);
 }

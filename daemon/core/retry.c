@@ -30,10 +30,12 @@ RetryDecision retry_decide(const RetryFacts *f, const JobPolicy *policy, uint64_
 
         if (f->outcome == OUTCOME_SUCCEEDED)
                 return end(JOB_SUCCEEDED);
-        if (f->outcome == OUTCOME_CANCELLED || f->cancel_asked)
+        if (f->cancel_asked)
                 return end(JOB_CANCELLED);
         if (f->untouched)
                 return again(0);
+        if (f->outcome == OUTCOME_CANCELLED)
+                return end(JOB_CANCELLED);
         if (f->outcome == OUTCOME_WORKER_DIED) {
                 if (policy->poison_deaths && f->deaths >= policy->poison_deaths)
                         return end(JOB_QUARANTINED);

@@ -3,7 +3,10 @@
 #include "pool/dispatch.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/entropy.h"
 #include "pool/pools.h"
 
 /* Workers looked at in search of a line with room. */
@@ -65,6 +68,18 @@ static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
         return NULL;
 }
 
+/* It can not be handed over just now: an attempt that failed, so that its backoff tells when next. */
+static void fail_attempt(Pool *pool, const Worker *w, Job *job, int error, usec_t now)
+{
+        AttemptBegin b = { w->seat, w->generation, w->pid };
+        AttemptEnd end = { .outcome = OUTCOME_ERROR, .may_retry = true,
+                           .certificate = certificate_new(strerror(-error)) };
+
+        if (core_begin(pool->pools->core, job, &b, now) < 0)
+                abort();
+        core_settle(pool->pools->core, job, &end, now, entropy_u64());
+}
+
 void dispatch_job(Pool *pool, Job *job, usec_t now)
 {
         Slot *slot = LIST_FIRST(&pool->idle, Slot, idle);
@@ -79,6 +94,10 @@ void dispatch_job(Pool *pool, Job *job, usec_t now)
         r = slot_give(slot, job, now);
         if (r == 0)
                 return;
-        core_unclaim(pool->pools->core, job, now);
-        worker_kill(slot->worker, END_RETIRED, "no room for a job: %d", r);
+        if (r == -ENOMEM) {
+                core_unclaim(pool->pools->core, job, now);
+                worker_kill(slot->worker, END_RETIRED, "no memory to give it a job");
+                return;
+        }
+        fail_attempt(pool, slot->worker, job, r, now);
 }

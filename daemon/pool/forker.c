@@ -3,10 +3,12 @@
 #include "pool/forker.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -23,8 +25,10 @@ DEFINE_CLEANUP(Forker, forker_free);
 void forker_free(Forker *f)
 {
         list_remove(&f->link);
-        if (f->channel >= 0)
+        if (f->channel >= 0) {
                 (void)event_del(&f->readable);
+                (void)event_del(&f->start_timer);
+        }
         fd_close(f->channel);
         fd_close(f->pidfd);
         free(f->handlers);
@@ -61,6 +65,7 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
         switch (e->kind) {
         case FORKER_READY:
                 f->ready = true;
+                (void)event_del(&f->start_timer);
                 f->handlers = strdup(text);
                 pool_forker_ready(pool, f);
                 break;
@@ -77,7 +82,7 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
                         worker_exited(w, &e->verdict, clock_steady());
                 break;
         }
-        pool->pools->dirty = true;
+        pool_touch(pool);
 }
 
 /* One message of the channel. Returns false when there is none. */
@@ -139,6 +144,16 @@ static int start_process(Forker *f, int channel, int preparation)
         return r;
 }
 
+static void on_start_timeout(evutil_socket_t fd, short what, void *context);
+
+static void arm_start_timer(Forker *f, usec_t timeout)
+{
+        struct timeval t = { (time_t)(timeout / USEC_PER_SEC), (suseconds_t)(timeout % USEC_PER_SEC) };
+
+        if (timeout != USEC_INFINITY)
+                (void)evtimer_add(&f->start_timer, &t);
+}
+
 int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret)
 {
         AUTO(forker_free) Forker *f = calloc(1, sizeof(*f));
@@ -164,9 +179,11 @@ int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret)
                 return -ENOMEM;
         }
         f->channel = ends[0];
+        evtimer_assign(&f->start_timer, pools->turn->base, on_start_timeout, f);
         r = start_process(f, theirs, preparation);
         if (r < 0)
                 return r;
+        arm_start_timer(f, settings->start_timeout);
         list_append(&pool->forkers, &f->link);
         *ret = MOVE_PTR(f);
         return 0;
@@ -186,25 +203,50 @@ void forker_retire(Forker *f)
         if (f->n_workers || f->channel < 0)
                 return;
         (void)event_del(&f->readable);
+        (void)event_del(&f->start_timer);
         f->channel = fd_close(f->channel); /* it hears that, ends what is below it, and itself */
+}
+
+void forker_kill(Forker *f, const char *why)
+{
+        log_error("pool=%s: fork server pid=%d is killed: %s", f->pool->core->name, (int)f->pid, why);
+        (void)pidfd_signal(f->pidfd, SIGKILL); /* ESRCH: it is over already */
+}
+
+/* Not ready in time: it hangs in the module. */
+static void on_start_timeout(evutil_socket_t fd, short what, void *context)
+{
+        forker_kill(context, "it was not ready within StartTimeout=");
+}
+
+/* Did the fork server reap it, and die before it could tell? Orphans are ours by now. */
+static bool reaped_unseen(const Worker *w)
+{
+        siginfo_t info;
+
+        return waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
 }
 
 void forker_gone(Forker *f)
 {
+        const ExitVerdict unknown = { .status = -1 };
         Worker *w, *next;
 
         if (f->channel >= 0)
                 while (read_event(f)) /* its last words */
                         ;
         f->gone = true;
-        LIST_FOREACH_SAFE(&f->pool->workers, w, next, in_pool)
-                if (w->forker == f) {
-                        w->forker = NULL;
-                        if (w->pid == 0)
-                                worker_not_born(w, ECHILD);
-                        else
-                                worker_kill(w, END_FORKER, "pool %s, fork server pid %d", f->pool->core->name,
-                                            (int)f->pid);
+        LIST_FOREACH_SAFE(&f->pool->workers, w, next, in_pool) {
+                if (w->forker != f)
+                        continue;
+                w->forker = NULL;
+                if (w->pid == 0) {
+                        worker_not_born(w, ECHILD);
+                        continue;
                 }
+                worker_kill(w, END_FORKER, "pool %s, fork server pid %d", f->pool->core->name, (int)f->pid);
+                if (reaped_unseen(w))
+                        worker_exited(w, &unknown, clock_steady());
+        }
         pool_forker_gone(f->pool, f);
 }

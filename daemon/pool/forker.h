@@ -14,7 +14,7 @@ typedef struct Forker {
         Pool *pool;
         pid_t pid;
         int pidfd, channel;
-        struct event readable;
+        struct event readable, start_timer;
         bool ready, failed;
         bool retired;      /* it goes with its last worker */
         bool gone;         /* it has ended */
@@ -30,6 +30,9 @@ int forker_ask(Forker *forker, unsigned seat, unsigned generation, const int *fd
 
 /* No more workers: it ends when it has none. */
 void forker_retire(Forker *forker);
+
+/* Ends it now, with everything below it. */
+void forker_kill(Forker *forker, const char *why);
 
 /* It was reaped: its workers are orphans. */
 void forker_gone(Forker *forker);

@@ -320,6 +320,8 @@ static void start(Pool *pool, unsigned n, usec_t now)
                         continue;
                 }
                 r = worker_start(pool, i, ++seat->generation, &seat->worker);
+                if (r == -EAGAIN)
+                        break; /* the fork server has enough to do; when it has answered we go on */
                 if (r < 0) {
                         log_warning("pool=%s: can not start a worker: %s", pool->core->name, strerror(-r));
                         restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
@@ -362,6 +364,7 @@ static void leave_all(Pool *pool, usec_t now)
 {
         Worker *w, *next;
 
+        pool_abandon(pool);
         LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
                 worker_leave(w, END_RETIRED, false, now);
         if (pool->forker && !pool->forker->retired)
@@ -439,7 +442,7 @@ void pool_worker_over(Pool *pool, Worker *w, usec_t now)
         if (w->pid)
                 obituary_log(w, now);
         for (unsigned i = 0; i < w->n_slots; i++)
-                slot_bury(&w->slots[i], obituary_outcome(w), now);
+                slot_bury(&w->slots[i], now);
         judge(pool, w, now);
         worker_free(w);
         if (f && --f->n_workers == 0 && f->retired)

@@ -88,6 +88,7 @@ void pools_settle(Pools *pools, usec_t now)
                         pool_fill(pool, now);
                 if (pool->removed && pool_is_empty(pool)) {
                         log_info("pool=%s: gone", pool->core->name);
+                        pools->pool_going(pools, pool);
                         pool_free(pool);
                         continue;
                 }
@@ -181,6 +182,16 @@ void pools_close(Pools *pools)
                 LIST_FOREACH_SAFE(&pool->forkers, f, next, link)
                         if (!f->retired || f->channel >= 0)
                                 forker_retire(f);
+}
+
+void pools_kill_forkers(Pools *pools)
+{
+        Pool *pool;
+        Forker *f;
+
+        LIST_FOREACH(&pools->pools, pool, link)
+                LIST_FOREACH(&pool->forkers, f, link)
+                        forker_kill(f, "the daemon stops");
 }
 
 /* --- what falls to us --- */

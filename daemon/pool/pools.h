@@ -28,6 +28,8 @@ typedef struct Pools {
         bool stopping;                 /* dead workers are not replaced */
         /* A forker of a candidate config, or of a restart, is ready or has failed. */
         void (*forker_decided)(struct Pools *pools, Pool *pool);
+        /* A pool that was removed is about to be freed. */
+        void (*pool_going)(struct Pools *pools, Pool *pool);
         struct event *stall_timer;
 } Pools;
 
@@ -57,6 +59,8 @@ void pools_recall(Pools *pools, usec_t now);
 void pools_leave(Pools *pools, bool force, usec_t now);
 /* Fork servers without workers are told to go. */
 void pools_close(Pools *pools);
+/* Fork servers that do not go are ended. */
+void pools_kill_forkers(Pools *pools);
 
 /* SIGCHLD: fork servers that died, and what falls to us after them. */
 void pools_reap(Pools *pools);

@@ -64,6 +64,7 @@ static void begin(Slot *slot, usec_t now)
         slot->timed_out = false;
         if (!job)
                 return;
+        worker_new_words(w, job->uid);
         if (core_begin(pools_of(slot)->core, job, &b, now) < 0) {
                 log_error("worker=%s: no memory to note an attempt of job=%s", w->name,
                           uuid_text(&job->id).text);
@@ -111,7 +112,7 @@ unsigned slot_room(const Slot *slot, const CoreHandler *handler)
 
         if (slot->closed || slot->link.fd < 0 || ladder_climbing(&slot->ladder))
                 return 0;
-        if (slot->page && handler->run_usec)
+        if (slot->page && handler->run_usec && !slot->worker->pool->settings->builtin)
                 window = (unsigned)MAX(MIN(AHEAD_USEC / usec, (usec_t)SLOT_MAX_RUNS), 1u);
         return window > slot->count ? window - slot->count : 0;
 }
@@ -191,8 +192,8 @@ void slot_recall(Slot *slot, usec_t now)
                 return;
         slot->closed = true;
         n = MAX(begun(slot, slot_page_close(slot->page)), 1u);
-        if (n < slot->count && slot_job(slot, n)) /* wakes its watcher, which sends what is ready */
-                worker_ask_cancel(slot->worker, slot_job(slot, n), slot_job(slot, n)->attempt + 1, "shutdown");
+        if (slot_job(slot, slot->count - 1)) /* what is answered already must not wait for the rest */
+                worker_poke(slot->worker, slot_job(slot, slot->count - 1));
         for (unsigned i = n; i < slot->count; i++) {
                 SlotRun *run = run_at(slot, i);
                 Job *job = run->job;
@@ -214,8 +215,8 @@ static void act(Slot *slot, Rung rung)
 
         if (rung == RUNG_ASK) {
                 worker_ask_cancel(slot->worker, job, job->attempt, why);
-        } else if (rung == RUNG_TERM) {
-                slot->worker->end = slot->worker->end == END_OUTSIDE ? end : slot->worker->end;
+        } else if (rung == RUNG_TERM) { /* it gets no other job: the signal may work late */
+                worker_leave(slot->worker, end, false, clock_steady());
                 worker_signal(slot->worker, SIGTERM);
         } else if (rung == RUNG_KILL) {
                 worker_kill(slot->worker, end, "%s of job %s", why, uuid_text(&job->id).text);
@@ -436,6 +437,14 @@ void slot_fini(Slot *slot)
         buffer_fini(&slot->out);
 }
 
+/* Only the run for whose sake its worker was ended is told so; to the others it was a death. */
+static Outcome outcome_of(const Slot *slot, bool first)
+{
+        Outcome o = obituary_outcome(slot->worker);
+
+        return o == OUTCOME_SHUTDOWN || (first && ladder_climbing(&slot->ladder)) ? o : OUTCOME_WORKER_DIED;
+}
+
 /* What becomes of one run of a dead worker. */
 static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t now)
 {
@@ -453,15 +462,15 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
         core_settle(core, job, &end, now, entropy_u64());
 }
 
-void slot_bury(Slot *slot, Outcome outcome, usec_t now)
+void slot_bury(Slot *slot, usec_t now)
 {
         unsigned n = slot->page ? begun(slot, slot_page_begun(slot->page)) : 1;
 
-        while (slot->count) {
+        for (bool first = true; slot->count; first = false) {
                 Job *job = part(slot);
 
                 if (job)
-                        bury(slot, job, n > 0, outcome, now);
+                        bury(slot, job, n > 0, outcome_of(slot, first), now);
                 n -= n > 0;
         }
 }

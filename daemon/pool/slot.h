@@ -58,9 +58,8 @@ void slot_recall(Slot *slot, usec_t now);
 /* Somebody wants the end of a job on this slot. */
 void slot_cancel(Slot *slot, Job *job, bool force, usec_t now);
 
-/* The worker is dead: what had begun ends with this outcome, the rest goes back to the queue. The
- * certificate is made for each by obituary_certificate(). */
-void slot_bury(Slot *slot, Outcome outcome, usec_t now);
+/* The worker is dead: what had begun ends, with a certificate; the rest goes back to the queue. */
+void slot_bury(Slot *slot, usec_t now);
 
 static inline Job *slot_job(const Slot *slot, unsigned i)
 {

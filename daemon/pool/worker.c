@@ -107,6 +107,11 @@ void worker_ask_cancel(Worker *w, const Job *job, uint32_t attempt, const char *
         link_touch(&w->control);
 }
 
+void worker_poke(Worker *w, const Job *job)
+{
+        worker_ask_cancel(w, job, 0, "shutdown"); /* attempts count from 1: it is nobody's end */
+}
+
 /* Its replies say nothing that we do not see otherwise. */
 static int on_control_bytes(Link *link, const char *bytes, size_t n)
 {
@@ -147,8 +152,6 @@ void worker_leave(Worker *w, WorkerEnd why, bool force, usec_t now)
                 slot_recall(&w->slots[i], now);
         if (w->pid && !worker_busy(w))
                 worker_slot_idle(w, now);
-        else if (!w->prepared && w->pid)
-                worker_signal(w, SIGTERM);
 }
 
 /* A worker that leaves and has nothing more to do is asked to go; being idle, it has no reason to
@@ -166,6 +169,8 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         Worker *w = context;
         usec_t now = clock_steady();
 
+        if (!w->pid && w->forker)
+                forker_kill(w->forker, "it does not answer");
         if (w->state == WORKER_STARTING) {
                 worker_kill(w, END_START, "StartTimeout=");
         } else if (w->state == WORKER_DYING) {
@@ -220,6 +225,14 @@ void worker_read_output(Worker *w)
 {
         for (int i = 0; i < 64 && read_output(w); i++)
                 ;
+}
+
+void worker_new_words(Worker *w, uint32_t uid)
+{
+        if (uid != w->words_uid)
+                worker_read_output(w); /* what another's job wrote is still in the pipe */
+        w->words_uid = uid;
+        w->tail_written = 0;
 }
 
 static void on_output(evutil_socket_t fd, short what, void *context)
@@ -326,7 +339,7 @@ static int connect_and_ask(Worker *w)
                 their_slot = listen_for(w, &slot, &control);
                 r = MIN(their_slot, 0);
         } else {
-                page = new_page(&page_fd);
+                page = w->slots[0].page = new_page(&page_fd);
                 r = page ? new_pair(&slot, &their_slot) : -errno;
                 if (r == 0)
                         r = new_pair(&control, &their_control);
@@ -432,7 +445,7 @@ void worker_born(Worker *w, pid_t pid, int pidfd)
         if (w->state == WORKER_DYING)
                 worker_signal(w, SIGKILL); /* its end was wanted before it was born */
         else if (w->state == WORKER_LEAVING)
-                worker_signal(w, SIGTERM);
+                worker_slot_idle(w, clock_steady());
         become_ready(w, clock_steady());
 }
 
@@ -478,7 +491,7 @@ void worker_slot_ended(Worker *w, Slot *slot, int error)
                 worker_kill(w, END_NONSENSE, "%s", error == -EPROTO ? "not an answer" : "message too long");
                 return;
         }
-        if (w->state != WORKER_LEAVING)
+        if (w->state != WORKER_LEAVING || worker_busy(w))
                 set_state(w, WORKER_DYING);
         if (!w->dead)
                 arm(w, CLOSE_GRACE); /* a process that closes its slot and lives on */

@@ -63,6 +63,7 @@ typedef struct Worker {
         struct event output_ready;
         char tail[STDERR_TAIL]; /* its last words, a ring */
         size_t tail_written;
+        uint32_t words_uid;     /* whose job they are of */
         char line[512];        /* of output, not yet complete */
         size_t line_len;
         unsigned n_slots;
@@ -92,6 +93,9 @@ void worker_slot_idle(Worker *worker, usec_t now);
 /* The answer to Prepare. */
 void worker_prepared(Worker *worker, const VarlinkScan *scan, const VarlinkNode *handlers, usec_t now);
 
+/* Wakes its watching thread, which sends answers that a handler now keeps from leaving. */
+void worker_poke(Worker *worker, const Job *job);
+
 /* Asks on the control connection for the end of one attempt. */
 void worker_ask_cancel(Worker *worker, const Job *job, uint32_t attempt, const char *reason);
 
@@ -99,6 +103,9 @@ void worker_ask_cancel(Worker *worker, const Job *job, uint32_t attempt, const c
 bool worker_busy(const Worker *worker);
 
 void worker_free(Worker *worker);
+
+/* A job of this user begins: last words from now on are its own. */
+void worker_new_words(Worker *worker, uint32_t uid);
 
 /* The rest of what it wrote. */
 void worker_read_output(Worker *worker);

@@ -19,17 +19,17 @@ ExitVerdict exit_verdict(int status, const struct rusage *usage)
 
 int exit_verdict_status(const ExitVerdict *v)
 {
-        return WIFEXITED(v->status) ? WEXITSTATUS(v->status) : -1;
+        return v->status != -1 && WIFEXITED(v->status) ? WEXITSTATUS(v->status) : -1;
 }
 
 int exit_verdict_signal(const ExitVerdict *v)
 {
-        return WIFSIGNALED(v->status) ? WTERMSIG(v->status) : 0;
+        return v->status != -1 && WIFSIGNALED(v->status) ? WTERMSIG(v->status) : 0;
 }
 
 bool exit_verdict_core(const ExitVerdict *v)
 {
-        return WIFSIGNALED(v->status) && WCOREDUMP(v->status);
+        return v->status != -1 && WIFSIGNALED(v->status) && WCOREDUMP(v->status);
 }
 
 const char *signal_name(int signal)
@@ -61,7 +61,9 @@ int signal_number(const char *name)
 
 char *exit_verdict_words(const ExitVerdict *v, char *to, size_t size)
 {
-        if (exit_verdict_signal(v))
+        if (v->status == -1)
+                (void)snprintf(to, size, "ended, nobody knows how,");
+        else if (exit_verdict_signal(v))
                 (void)snprintf(to, size, "was killed by SIG%s%s", signal_name(exit_verdict_signal(v)),
                                exit_verdict_core(v) ? " (core dumped)" : "");
         else

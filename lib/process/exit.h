@@ -10,7 +10,7 @@
 
 /* The kernel's verdict with what the process used. */
 typedef struct ExitVerdict {
-        int status; /* as from waitpid(2) */
+        int status; /* as from waitpid(2); -1: it ended, and nobody could say how */
         uint64_t cpu_usec;
         uint64_t peak_memory_bytes;
 } ExitVerdict;

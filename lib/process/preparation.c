@@ -61,19 +61,20 @@ void preparation_fini(Preparation *p)
         preparation_init(p);
 }
 
+/* What is not set is null; NULL: it cannot be said in JSON (not UTF-8), or memory ran out. */
 static json_t *write_NUMBER(uint64_t n)
 {
-        return n == PREPARATION_UNSET ? NULL : json_integer((json_int_t)n);
+        return n == PREPARATION_UNSET ? json_null() : json_integer((json_int_t)n);
 }
 
 static json_t *write_TEXT(const char *text)
 {
-        return text ? json_string(text) : NULL;
+        return text ? json_string(text) : json_null();
 }
 
 static json_t *write_TEXTS(char *const *texts)
 {
-        json_t *array = texts ? json_array() : NULL;
+        json_t *array = texts ? json_array() : json_null();
 
         for (; texts && *texts; texts++)
                 if (json_array_append_new(array, json_string(*texts)) < 0) {
@@ -85,7 +86,7 @@ static json_t *write_TEXTS(char *const *texts)
 
 static json_t *write_OBJECT(json_t *object)
 {
-        return json_incref(object);
+        return object ? json_incref(object) : json_null();
 }
 
 int preparation_write(const Preparation *p)
@@ -96,7 +97,9 @@ int preparation_write(const Preparation *p)
 #define WRITE(type, name)                                                                          \
         {                                                                                          \
                 json_t *part = write_##type(p->name);                                              \
-                if (part && json_object_set_new(all, #name, part) < 0)                             \
+                if (!part)                                                                         \
+                        return -EINVAL;                                                            \
+                if (!json_is_null(part) && json_object_set_new(all, #name, part) < 0)              \
                         return -ENOMEM;                                                            \
         }
         PREPARATION_PARTS(WRITE)
@@ -124,6 +127,8 @@ static int read_TEXTS(char ***to, const json_t *from)
 {
         AUTO(texts_free) char **texts = calloc(json_array_size(from) + 1, sizeof(*texts));
 
+        if (!json_is_array(from))
+                return -EBADMSG;
         if (!texts)
                 return -ENOMEM;
         for (size_t i = 0; i < json_array_size(from); i++) {
@@ -138,6 +143,8 @@ static int read_TEXTS(char ***to, const json_t *from)
 
 static int read_OBJECT(json_t **to, json_t *from)
 {
+        if (!json_is_object(from))
+                return -EBADMSG;
         *to = json_incref(from);
         return 0;
 }
@@ -166,8 +173,10 @@ int preparation_read(Preparation *p, int fd)
 #define READ(type, name)                                                                           \
         part = json_object_get(all, #name);                                                        \
         r = part ? read_##type(&p->name, part) : 0;                                                \
-        if (r < 0)                                                                                 \
-                return r;
+        if (r < 0) {                                                                               \
+                preparation_fini(p);                                                               \
+                return r;                                                                          \
+        }
         PREPARATION_PARTS(READ)
         return 0;
 }

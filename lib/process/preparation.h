@@ -50,10 +50,11 @@ void preparation_init(Preparation *p);
 /* Frees all members: they are owned. */
 void preparation_fini(Preparation *p);
 
-/* An anonymous file with the data. Returns a descriptor (CLOEXEC) or -errno. */
+/* An anonymous file with the data. Returns a descriptor (CLOEXEC) or -errno (-EINVAL: a text is not
+ * UTF-8). */
 int preparation_write(const Preparation *p);
 /* Reads what preparation_write() made, from the start, whatever the file's offset; the descriptor
- * stays open. Returns 0 or -errno (-EBADMSG: it is something else). */
+ * stays open. Returns 0 or -errno (-EBADMSG: it is something else), and then all is unset. */
 int preparation_read(Preparation *p, int fd);
 
 /* A copy of a list of strings; NULL for NULL or when memory ran out. */

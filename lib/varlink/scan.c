@@ -17,7 +17,7 @@
 #include "base/hashtable.h"
 #include "base/macros.h"
 
-enum { MANY_KEYS = 12 };
+enum { MANY_KEYS = 12, KEEP_NODES = 65536 };
 
 void varlink_scan_fini(VarlinkScan *scan)
 {
@@ -62,6 +62,8 @@ int varlink_cursor_node(VarlinkCursor *c, unsigned n, uint32_t *ret)
 
 void varlink_cursor_init(VarlinkCursor *c, VarlinkScan *scan, Slice text)
 {
+        if (scan->nodes_capacity > KEEP_NODES || scan->keys_capacity > KEEP_NODES)
+                varlink_scan_fini(scan); /* one large message is no reason to stay large */
         scan->text = text;
         scan->n_nodes = 0;
         scan->n_keys = 0;

@@ -94,8 +94,16 @@ int brood_job_output(BroodJob *job, int stream, const void *bytes, size_t size)
         return job->report->output(job->report->context, stream, (Slice){ bytes, size });
 }
 
+static int too_large(BroodJob *job, size_t size)
+{
+        return job_fail_kind(job, "result", 0, NULL, "the result has %zu bytes, %zu are allowed (MaxMessageSize=)",
+                             size, job->max_result);
+}
+
 int brood_job_result(BroodJob *job, const char *text, size_t size)
 {
+        if (size > job->max_result)
+                return too_large(job, size);
         if (varlink_scan_object(job->scan, (Slice){ text, size }) != 0)
                 return job_fail_kind(job, "result", 0, NULL, "the handler's result is not a JSON object");
         buffer_clear(&job->result, SIZE_MAX);
@@ -120,6 +128,8 @@ int brood_job_result_json(BroodJob *job, json_t *result)
         json_decref(result);
         if (!good)
                 return job_fail_kind(job, "result", 0, NULL, "the handler's result is not a JSON object");
+        if (buffer_len(&job->result) > job->max_result)
+                return too_large(job, buffer_len(&job->result));
         job->answered = true;
         return 0;
 }

@@ -48,6 +48,7 @@ struct BroodJob {
         bool bad_args, retry;
         json_t *details;
         VarlinkScan *scan; /* to check results with */
+        size_t max_result; /* bytes */
 };
 
 /* Fails with a kind of its own. Always returns 1. */

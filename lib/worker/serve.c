@@ -19,7 +19,8 @@
 #include "varlink/json.h"
 #include "worker/worker.h"
 
-enum { READ_SIZE = 64 * 1024, HOLD_USEC = 100, QUICK_USEC = 20, MAX_KEPT = 64 * 1024 };
+/* Round a result there are fewer bytes than ENVELOPE. */
+enum { ENVELOPE = 256, READ_SIZE = 64 * 1024, HOLD_USEC = 100, QUICK_USEC = 20, MAX_KEPT = 64 * 1024 };
 
 /* --- sending --- */
 
@@ -172,6 +173,7 @@ static void fill_job(Worker *w, BroodJob *job, const VarlinkScan *scan, const Va
         job->failed = job->answered = job->bad_args = job->retry = false;
         job->kind = NULL;
         job->scan = &w->result_scan;
+        job->max_result = w->max_message - MIN(w->max_message, (size_t)ENVELOPE);
         for (int i = 0; i < JOB_FDS; i++)
                 job->fds[i] = i < (int)w->n_fds ? w->fds[i] : -1;
         w->n_fds = 0;
@@ -195,10 +197,18 @@ static void answer_error(Worker *w, VarlinkCall *call, const char *error, const 
         pthread_mutex_unlock(&w->out_lock);
 }
 
+/* Descriptors that came for a run which does not happen. */
+static void close_fds(Worker *w)
+{
+        while (w->n_fds)
+                fd_close(w->fds[--w->n_fds]);
+}
+
 static void answer_recalled(Worker *w, VarlinkCall *call)
 {
         Buffer *b;
 
+        close_fds(w);
         pthread_mutex_lock(&w->out_lock);
         b = varlink_error_begin(call, "io.brood.Worker.HandlerFailed");
         emit_string_member(b, "message", SLICE("recalled before it began"));
@@ -216,6 +226,7 @@ static void run(Worker *w, VarlinkCall *call, const VarlinkScan *scan, const Var
         usec_t start, end;
 
         if (!h) {
+                close_fds(w);
                 answer_error(w, call, "io.brood.Worker.NoSuchHandler", "handler", name);
                 return;
         }
@@ -349,8 +360,7 @@ static int serve(Worker *w)
 
 static void worker_fini(Worker *w)
 {
-        for (unsigned i = 0; i < w->n_fds; i++)
-                fd_close(w->fds[i]);
+        close_fds(w);
         varlink_server_fini(&w->server);
         varlink_service_fini(&w->service);
         varlink_interface_free(w->interface);
@@ -388,7 +398,7 @@ int worker_serve(const WorkerOptions *options)
         if (r < 0)
                 return 1;
         varlink_service_add(&w.service, w.interface);
-        varlink_server_init(&w.server, &w.service, w.max_message);
+        varlink_server_init(&w.server, &w.service, INT32_MAX); /* we believe our supervisor */
         r = watch_start(&w);
         if (r == 0) {
                 r = serve(&w);

@@ -47,6 +47,8 @@ static void cancel(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)
                               varlink_field(scan, in, IO_BROOD_WORKER_CANCEL_IN_REASON)->child;
         char id[UUID_TEXT + 1];
 
+        if (attempt == 0)
+                return; /* only to wake us */
         (void)snprintf(id, sizeof(id), "%.*s", (int)text.len, text.data);
         pthread_mutex_lock(&w->job_lock);
         if (w->current && w->current->attempt == attempt && strcmp(w->current->id, id) == 0)

@@ -396,7 +396,10 @@ class Daemon:
     def await_workers(self, seconds=10):
         """Waits until no pool has a worker that is starting, and none lacks one."""
         def settled():
-            pools = self.call("Status")["pools"]
+            try:
+                pools = self.call("Status")["pools"]
+            except (Closed, OSError):
+                raise AssertionError("the daemon ended: %s" % self.wait_exit(5)) from None
             return all(p["starting"] == 0 and p["idle"] + p["busy"] > 0 for p in pools)
         until(settled, "all workers ready", seconds)
 
@@ -427,7 +430,9 @@ class Daemon:
         except subprocess.TimeoutExpired:
             raise AssertionError("does not stop; below it: %s" % [
                 command_line(p) for p in descendants(self.pid)]) from None
-        assert got == status, "exit status %d" % got
+        if got != status:
+            self.check_sanitizers()
+            raise AssertionError("exit status %d" % got)
         self.prove_clean()
 
     def prove_clean(self, seconds=0):

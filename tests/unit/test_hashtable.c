@@ -24,7 +24,7 @@ static int count_of(const HashTable *t, uint64_t hash, uint64_t hashes)
 {
         int n = 0;
 
-        for (HashLink *l = hashtable_first(t, hash); l; l = hashtable_next(l), n++)
+        for (HashLink *l = hashtable_first(t, hash); l; l = hashtable_next(t, l), n++)
                 assert_int_equal((uint64_t)CONTAINER_OF(l, Item, link)->key % hashes, hash);
         return n;
 }
