@@ -70,7 +70,7 @@ void lifecycle_resume(Supervisor *s)
 void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
 {
         Lifecycle *l = &s->lifecycle;
-        usec_t limit = s->settings ? s->settings->stop_timeout : 0;
+        usec_t limit = s->settings ? s->settings->stop_timeout : USEC_INFINITY;
         struct timeval t = { (time_t)(limit / USEC_PER_SEC), (suseconds_t)(limit % USEC_PER_SEC) };
 
         s->dirty = true;
@@ -92,12 +92,13 @@ void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
 static void tell_dropped(Supervisor *s)
 {
         if (s->core.open)
-                log_warning("%llu jobs that were only in memory are dropped", (unsigned long long)s->core.open);
+                log_warning("%llu jobs that were only in memory are dropped",
+                            (unsigned long long)s->core.open);
         api_tell_draining(&s->api);
 }
 
-/* Told to stop now, it does not wait for a fork server that hangs, either; once. Returns false: what
- * follows is heard later. */
+/* Told to stop now, it does not wait for a fork server that hangs, either; once. Returns false:
+ * what follows is heard later. */
 static bool end_forkers(Supervisor *s)
 {
         Lifecycle *l = &s->lifecycle;

@@ -56,7 +56,8 @@ static void user_path(char *to, const char *variable, const char *fallback, cons
         if (value && value[0] == '/')
                 (void)snprintf(to, PATH_SIZE, "%s/%s", value, rest);
         else
-                (void)snprintf(to, PATH_SIZE, "%s/%s/%s", home && home[0] == '/' ? home : "/tmp", fallback, rest);
+                (void)snprintf(to, PATH_SIZE, "%s/%s/%s", home && home[0] == '/' ? home : "/tmp",
+                               fallback, rest);
 }
 
 /* The first of a colon-separated list, as systemd sets *_DIRECTORY; false if it does not. */
@@ -138,7 +139,8 @@ static int check_config(const SupervisorOptions *o)
         }
         faults = settings_check_modules(settings, complain, NULL, &handlers);
         if (!faults)
-                printf("%s is in order: %u pools, %zu handlers\n", o->config, settings->n_pools, handlers);
+                printf("%s is in order: %u pools, %zu handlers\n", o->config, settings->n_pools,
+                       handlers);
         settings_free(settings);
         return faults ? 1 : 0;
 }
@@ -171,7 +173,9 @@ int main(int argc, char **argv)
                         o.log_level = parse_level(optarg);
                         if (o.log_level)
                                 break;
-                        fprintf(stderr, "broodd: --log-level=%s: expected debug, info, notice, warning or error\n",
+                        fprintf(stderr,
+                                "broodd: --log-level=%s: expected debug, info, notice, warning or "
+                                "error\n",
                                 optarg);
                         return 2;
                 case OPTION_VERSION:
@@ -184,7 +188,8 @@ int main(int argc, char **argv)
                         return 2;
                 }
         if (optind < argc) {
-                fprintf(stderr, "broodd: '%s' is not expected: there are only options (see --help)\n",
+                fprintf(stderr,
+                        "broodd: '%s' is not expected: there are only options (see --help)\n",
                         argv[optind]);
                 return 2;
         }

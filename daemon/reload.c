@@ -18,7 +18,8 @@ static bool in_use(const Supervisor *s, const Settings *settings)
         const Pool *pool;
 
         LIST_FOREACH(&s->pools.pools, pool, link)
-                if (pool->settings >= settings->pools && pool->settings < settings->pools + settings->n_pools)
+                if (pool->settings >= settings->pools &&
+                    pool->settings < settings->pools + settings->n_pools)
                         return true;
         return false;
 }
@@ -77,7 +78,8 @@ static void reject(Supervisor *s, const SettingsError *error)
         LIST_FOREACH(&s->pools.pools, pool, link) {
                 pool_abandon(pool);
                 if (pool->epoch && !list_empty(&pool->restart_calls))
-                        (void)pool_change(pool, pool->settings); /* a restart that went along with it */
+                        (void)pool_change(pool,
+                                          pool->settings); /* a restart that went along with it */
                 if (pool->epoch == 0) {
                         pool->removed = true; /* it was made for this config */
                         pool_touch(pool);
@@ -213,7 +215,8 @@ static const Pool *collision(const Supervisor *s, const Pool *pool, char *name, 
         LIST_FOREACH(&s->pools.pools, other, link) {
                 const PoolSettings *theirs = find_settings(s->candidate, other->core->name);
 
-                if (other != pool && theirs && share(offer_of(pool, mine), offer_of(other, theirs), name, size))
+                if (other != pool && theirs &&
+                    share(offer_of(pool, mine), offer_of(other, theirs), name, size))
                         return other;
         }
         return NULL;
@@ -236,8 +239,9 @@ static bool find_collision(const Supervisor *s, bool named, SettingsError *error
                 (void)snprintf(error->file, sizeof(error->file), "%s", mine->file);
                 error->line = mine->handlers_line ? mine->handlers_line : mine->source_line;
                 (void)snprintf(error->message, sizeof(error->message),
-                               "handler '%s' is served by pool %s too: each belongs to one pool (Handlers=)", name,
-                               other->core->name);
+                               "handler '%s' is served by pool %s too: each belongs to one pool "
+                               "(Handlers=)",
+                               name, other->core->name);
                 return true;
         }
         return false;
@@ -290,7 +294,8 @@ static int try_pool(Supervisor *s, PoolSettings *mine)
         Pool *pool = pools_find(&s->pools, slice_of(mine->name));
         int r = 0;
 
-        if (pool && !pool->removed && pool->epoch && pool_settings_same_process(pool->settings, mine)) {
+        if (pool && !pool->removed && pool->epoch &&
+            pool_settings_same_process(pool->settings, mine)) {
                 free(pool->change_error);
                 pool->change_error = NULL;
                 return 0;
@@ -307,14 +312,17 @@ void reload_try(Supervisor *s, Settings *candidate)
         s->candidate = candidate;
         s->dirty = true;
         if (!s->pools.settings)
-                s->pools.settings = candidate; /* the first one: limits of messages are asked for early */
+                s->pools.settings =
+                        candidate; /* the first one: limits of messages are asked for early */
         for (unsigned i = 0; i < candidate->n_pools; i++) {
                 int r = try_pool(s, &candidate->pools[i]);
 
                 if (r < 0) {
-                        (void)snprintf(error.file, sizeof(error.file), "%s", candidate->pools[i].file);
+                        (void)snprintf(error.file, sizeof(error.file), "%s",
+                                       candidate->pools[i].file);
                         (void)snprintf(error.message, sizeof(error.message),
-                                       "the pool's fork server can not be started: %s", strerror(-r));
+                                       "the pool's fork server can not be started: %s",
+                                       strerror(-r));
                         reject(s, &error);
                         return;
                 }
@@ -329,7 +337,8 @@ static void begin_reload(Supervisor *s)
         s->reload_wanted = false;
         list_splice(&s->reload_calls, &s->next_reload_calls);
         if (settings_read(&candidate, s->options.config, s->options.config_optional, &error) < 0) {
-                log_error("%s:%d: %s; the config in force stays", error.file, error.line, error.message);
+                log_error("%s:%d: %s; the config in force stays", error.file, error.line,
+                          error.message);
                 answer(s, &error);
                 return;
         }

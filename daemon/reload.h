@@ -2,8 +2,8 @@
 #pragma once
 
 /* How a config comes into force, at the start and at a reload: every pool that is new or changed
- * starts a fork server, which loads the module; when all are ready the config takes effect as a whole,
- * and if one fails, nothing of it does. */
+ * starts a fork server, which loads the module; when all are ready the config takes effect as a
+ * whole, and if one fails, nothing of it does. */
 
 #include "supervisor.h"
 

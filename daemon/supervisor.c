@@ -180,8 +180,9 @@ static void say_who_holds(int fd, const char *path)
 
         text[n > 0 ? n : 0] = '\0';
         text[strcspn(text, "\n")] = '\0';
-        log_error("%s is held by another daemon or what it left (pid %s): one daemon per state directory", path,
-                  text[0] ? text : "unknown");
+        log_error("%s is held by another daemon or what it left (pid %s): one daemon per state "
+                  "directory",
+                  path, text[0] ? text : "unknown");
 }
 
 /* Held, through its descriptor, by us, the fork servers and the workers: whoever gets it knows that
@@ -251,7 +252,8 @@ static int make_loop(Supervisor *s)
                           : NULL;
         if (config)
                 event_config_free(config);
-        if (!s->base || event_base_priority_init(s->base, 3) < 0 || turn_init(&s->turn, s->base) < 0)
+        if (!s->base || event_base_priority_init(s->base, 3) < 0 ||
+            turn_init(&s->turn, s->base) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < ELEMENTS(numbers); i++) {
                 s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
@@ -298,7 +300,8 @@ static int set_up(Supervisor *s)
         lifecycle_init(&s->lifecycle);
         s->listener.fd = -1;
         core_init(&s->core, &none);
-        if (orphans_adopt() < 0 || make_loop(s) < 0 || pools_init(&s->pools, &s->core, &s->turn) < 0)
+        if (orphans_adopt() < 0 || make_loop(s) < 0 ||
+            pools_init(&s->pools, &s->core, &s->turn) < 0)
                 return -ENOMEM;
         s->pools.forker_decided = reload_decided;
         s->pools.pool_going = on_pool_going;

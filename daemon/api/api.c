@@ -52,7 +52,8 @@ Job *request_job(const Request *r, unsigned field)
         Uuid id;
 
         if (!uuid_parse(text, &id)) {
-                api_error_string(r->call, "io.brood.NoSuchJob", "id", json_is_text(text) ? text : SLICE(""));
+                api_error_string(r->call, "io.brood.NoSuchJob", "id",
+                                 json_is_text(text) ? text : SLICE(""));
                 return NULL;
         }
         job = core_find(r->api->core, &id, r->client->uid, r->client->operator);
@@ -68,7 +69,8 @@ Pool *request_pool(const Request *r, unsigned field)
         Pool *pool = name ? pools_find(r->api->pools, slice_of(name)) : NULL;
 
         if (!pool)
-                api_error_string(r->call, "io.brood.NoSuchPool", "pool", slice_of(name ? name : ""));
+                api_error_string(r->call, "io.brood.NoSuchPool", "pool",
+                                 slice_of(name ? name : ""));
         free(name);
         return pool;
 }
@@ -132,9 +134,10 @@ static void not_implemented(VarlinkCall *call, const VarlinkMessage *m)
 {
         char name[128];
 
-        (void)snprintf(name, sizeof(name), "%.*s.%.*s", (int)m->interface->name.len, m->interface->name.data,
-                       (int)m->method->name.len, m->method->name.data);
-        api_error_string(call, "org.varlink.service.MethodNotImplemented", "method", slice_of(name));
+        (void)snprintf(name, sizeof(name), "%.*s.%.*s", (int)m->interface->name.len,
+                       m->interface->name.data, (int)m->method->name.len, m->method->name.data);
+        api_error_string(call, "org.varlink.service.MethodNotImplemented", "method",
+                         slice_of(name));
 }
 
 static void on_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessage *m,
@@ -217,7 +220,8 @@ int api_init(Api *api, Core *core, Pools *pools, Turn *turn, Settings *settings,
         list_init(&api->paused);
         r = varlink_service_init(&api->service);
         if (r == 0)
-                r = varlink_interface_new(&api->interface, SLICE(IO_BROOD_TEXT), error, sizeof(error));
+                r = varlink_interface_new(&api->interface, SLICE(IO_BROOD_TEXT), error,
+                                          sizeof(error));
         if (r == 0)
                 varlink_service_add(&api->service, api->interface);
         return r;

@@ -49,8 +49,8 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT)
                 return; /* it waits for jobs, not we for it */
         if (clock_monotonic() - c->connection.progress >= limit) {
-                log_notice("client uid=%u pid=%d dropped: it left %zu bytes of replies unread", c->uid,
-                           (int)c->pid, client_backlog(c));
+                log_notice("client uid=%u pid=%d dropped: it left %zu bytes of replies unread",
+                           c->uid, (int)c->pid, client_backlog(c));
                 client_free(c);
         } else {
                 arm_stall(c);
@@ -64,8 +64,8 @@ static int feed(Client *c, const char *bytes, size_t n)
         if (r < 0)
                 return r;
         if (c->doomed) {
-                log_notice("client uid=%u pid=%d dropped: more than %d bytes of replies unread", c->uid,
-                           (int)c->pid, CLIENT_HARD_LIMIT);
+                log_notice("client uid=%u pid=%d dropped: more than %d bytes of replies unread",
+                           c->uid, (int)c->pid, CLIENT_HARD_LIMIT);
                 return -ENOBUFS;
         }
         pause_if_ahead(c);

@@ -4,7 +4,8 @@
 /* A client's connection: who it is, what it owns, and how much it may cost.
  *
  * A client that does not read its replies is not read from, above CLIENT_SOFT_LIMIT bytes of them;
- * if it then takes nothing for StallTimeout=, or if they grow past CLIENT_HARD_LIMIT, it is dropped. */
+ * if it then takes nothing for StallTimeout=, or if they grow past CLIENT_HARD_LIMIT, it is
+ * dropped. */
 
 #include "api/api.h"
 #include "varlink/event.h"

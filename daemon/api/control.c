@@ -13,7 +13,8 @@
 
 static void reply_state(VarlinkCall *call, const Job *job)
 {
-        emit_string_member(varlink_reply_begin(call), "state", slice_of(job_state_name(job->state)));
+        emit_string_member(varlink_reply_begin(call), "state",
+                           slice_of(job_state_name(job->state)));
         varlink_reply_end(call, false);
 }
 
@@ -42,8 +43,9 @@ void method_cancel(const Request *r)
         pools_cancel(r->api->pools, job, force, r->now);
         r->api->dirty = true;
         if (job->state != JOB_RUNNING && job->request == REQUEST_SETTLE) {
-                emit_string_member(varlink_reply_begin(r->call), "state",
-                                   slice_of(job_state_name(job->next_state))); /* as good as there */
+                emit_string_member(
+                        varlink_reply_begin(r->call), "state",
+                        slice_of(job_state_name(job->next_state))); /* as good as there */
                 varlink_reply_end(r->call, false);
                 return;
         }
@@ -73,7 +75,8 @@ static void pause_pool(const Request *r, unsigned field, bool paused)
                 return;
         pool->core->paused = paused;
         r->api->dirty = true;
-        log_notice("pool=%s: %s by uid=%u", pool->core->name, paused ? "paused" : "resumed", r->client->uid);
+        log_notice("pool=%s: %s by uid=%u", pool->core->name, paused ? "paused" : "resumed",
+                   r->client->uid);
         varlink_reply_empty(r->call);
 }
 
@@ -96,7 +99,8 @@ void method_scale_pool(const Request *r)
         if (!request_may_operate(r))
                 return;
         if (min < 0 || min > 10000 || max < min || max > 10000) {
-                varlink_invalid_parameter(r->call, min < 0 || min > 10000 ? "min_workers" : "max_workers");
+                varlink_invalid_parameter(r->call,
+                                          min < 0 || min > 10000 ? "min_workers" : "max_workers");
                 return;
         }
         pool = request_pool(r, IO_BROOD_SCALE_POOL_IN_POOL);
@@ -104,7 +108,8 @@ void method_scale_pool(const Request *r)
                 return;
         pool->min_workers = (unsigned)min;
         pool_touch(pool);
-        log_notice("pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min, r->client->uid);
+        log_notice("pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min,
+                   r->client->uid);
         varlink_reply_empty(r->call);
 }
 

@@ -99,8 +99,10 @@ static void write_reason(Buffer *b, const Job *job)
                                uuid_text(&d->blocker->id).text, job_state_name(d->blocker->state));
                 emit_string_member(b, "reason", slice_of(text));
         } else if (job->state == JOB_SCHEDULED) {
-                (void)snprintf(text, sizeof(text), job->attempt ? "waits before it is tried again, after attempt %u"
-                                                                : "waits for its time", job->attempt);
+                (void)snprintf(text, sizeof(text),
+                               job->attempt ? "waits before it is tried again, after attempt %u"
+                                            : "waits for its time",
+                               job->attempt);
                 emit_string_member(b, "reason", slice_of(text));
         }
 }

@@ -71,7 +71,8 @@ static bool answered(const struct sockaddr_un *a)
 {
         AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-        return fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN);
+        return fd >= 0 &&
+               (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN);
 }
 
 /* Is it a socket on which nobody listens any more? */
@@ -100,7 +101,8 @@ static int bind_at(int fd, const char *path, char *error, size_t size)
                 r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
         (void)umask(mask);
         if (r == -EADDRINUSE)
-                (void)snprintf(error, size, "%s: another daemon listens there, or it is no socket", path);
+                (void)snprintf(error, size, "%s: another daemon listens there, or it is no socket",
+                               path);
         else if (r < 0)
                 (void)snprintf(error, size, "%s: %s", path, strerror(-r));
         return r;
@@ -129,7 +131,8 @@ static int take_passed(Listener *l, int n, char *error, size_t size)
         int fd = SD_LISTEN_FDS_START, r;
 
         if (n != 1 || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
-                (void)snprintf(error, size, "LISTEN_FDS: expected one listening Unix stream socket, got %d %s",
+                (void)snprintf(error, size,
+                               "LISTEN_FDS: expected one listening Unix stream socket, got %d %s",
                                n, n == 1 ? "descriptor that is something else" : "descriptors");
                 return -EINVAL;
         }
@@ -154,7 +157,8 @@ int listener_start(Listener *l, Api *api)
 {
         l->api = api;
         evtimer_assign(&l->resume, api->turn->base, on_resume, l);
-        if (event_assign(&l->readable, api->turn->base, l->fd, EV_READ | EV_PERSIST, on_readable, l) < 0 ||
+        if (event_assign(&l->readable, api->turn->base, l->fd, EV_READ | EV_PERSIST, on_readable,
+                         l) < 0 ||
             event_priority_set(&l->readable, 2) < 0 || event_add(&l->readable, NULL) < 0)
                 return -ENOMEM;
         return 0;

@@ -15,8 +15,8 @@ typedef struct Listener {
         struct event resume; /* after a pause for want of descriptors */
 } Listener;
 
-/* Takes the socket that the service manager passed, or makes one at `path`, in place of a stale one.
- * Returns 0, or -errno with why in error[0..size). */
+/* Takes the socket that the service manager passed, or makes one at `path`, in place of a stale
+ * one. Returns 0, or -errno with why in error[0..size). */
 int listener_open(Listener *l, const char *path, char *error, size_t size);
 
 /* Begins to accept. Returns 0 or -ENOMEM. */

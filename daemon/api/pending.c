@@ -21,7 +21,8 @@ bool pending_add(VarlinkCall *call, List *list)
         }
         p = malloc(sizeof(*p));
         if (!p) {
-                api_error_string(call, "io.brood.StoreFailed", "message", SLICE("no memory to wait in"));
+                api_error_string(call, "io.brood.StoreFailed", "message",
+                                 SLICE("no memory to wait in"));
                 return false;
         }
         p->call = call;

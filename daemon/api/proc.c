@@ -27,8 +27,11 @@ void proc_figures(pid_t pid, ProcFigures *ret)
                 return;
         text[n] = '\0';
         rest = strrchr(text, ')'); /* the name may hold anything; fields 3 and on follow */
-        if (!rest || sscanf(rest + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d "
-                                      "%*d %*u %*u %ld", &user, &system, &pages) != 3)
+        if (!rest ||
+            sscanf(rest + 2,
+                   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d "
+                   "%*d %*u %*u %ld",
+                   &user, &system, &pages) != 3)
                 return;
         ret->cpu_usec = (user + system) * (1000000 / ticks);
         ret->memory_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);

@@ -124,8 +124,10 @@ static void write_pool(Buffer *b, const Pool *pool)
         for (char **h = pool->handlers; h && *h; h++)
                 emit_string(b, slice_of(*h));
         emit_close(b, ']');
-        emit_string_member(b, "start_method", slice_of(start_method_name(pool->settings->start_method)));
-        emit_string_member(b, "concurrency", slice_of(concurrency_name(pool->settings->concurrency)));
+        emit_string_member(b, "start_method",
+                           slice_of(start_method_name(pool->settings->start_method)));
+        emit_string_member(b, "concurrency",
+                           slice_of(concurrency_name(pool->settings->concurrency)));
         emit_string_member(b, "state", slice_of(pool_state(pool)));
         emit_int_member(b, "workers", n.workers);
         emit_int_member(b, "idle", n.idle);
@@ -148,7 +150,8 @@ void method_status(const Request *r)
 
         proc_figures(getpid(), &self);
         emit_string_member(b, "version", slice_of(BROOD_VERSION));
-        emit_string_member(b, "state", slice_of(r->api->lifecycle.state(r->api->lifecycle.context)));
+        emit_string_member(b, "state",
+                           slice_of(r->api->lifecycle.state(r->api->lifecycle.context)));
         emit_int_member(b, "started_usec", (int64_t)r->api->started);
         emit_key(b, "pools");
         emit_open(b, '[');

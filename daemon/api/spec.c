@@ -58,16 +58,20 @@ static bool read_number(const Reader *r, unsigned i, uint16_t has, const char *n
 static bool read_numbers(const Reader *r)
 {
         int64_t priority = 0, run_at = 0, delay = 0, attempts = 0, timeout = 0, ttl = 0, keep = 0;
-        bool good =
-                read_number(r, IO_BROOD_SPEC_PRIORITY, JOB_HAS_PRIORITY, "priority", -1000, 1000, &priority) &&
-                read_number(r, IO_BROOD_SPEC_RUN_AT_USEC, JOB_HAS_RUN_AT, "run_at_usec", 0, INT64_MAX, &run_at) &&
-                read_number(r, IO_BROOD_SPEC_DELAY_USEC, JOB_HAS_DELAY, "delay_usec", 0, INT64_MAX, &delay) &&
-                read_number(r, IO_BROOD_SPEC_MAX_ATTEMPTS, JOB_HAS_MAX_ATTEMPTS, "max_attempts", 1, 1000000,
-                            &attempts) &&
-                read_number(r, IO_BROOD_SPEC_TIMEOUT_USEC, JOB_HAS_TIMEOUT, "timeout_usec", 0, INT64_MAX,
-                            &timeout) &&
-                read_number(r, IO_BROOD_SPEC_TTL_USEC, JOB_HAS_TTL, "ttl_usec", 0, INT64_MAX, &ttl) &&
-                read_number(r, IO_BROOD_SPEC_KEEP_USEC, JOB_HAS_KEEP, "keep_usec", 0, INT64_MAX, &keep);
+        bool good = read_number(r, IO_BROOD_SPEC_PRIORITY, JOB_HAS_PRIORITY, "priority", -1000,
+                                1000, &priority) &&
+                    read_number(r, IO_BROOD_SPEC_RUN_AT_USEC, JOB_HAS_RUN_AT, "run_at_usec", 0,
+                                INT64_MAX, &run_at) &&
+                    read_number(r, IO_BROOD_SPEC_DELAY_USEC, JOB_HAS_DELAY, "delay_usec", 0,
+                                INT64_MAX, &delay) &&
+                    read_number(r, IO_BROOD_SPEC_MAX_ATTEMPTS, JOB_HAS_MAX_ATTEMPTS, "max_attempts",
+                                1, 1000000, &attempts) &&
+                    read_number(r, IO_BROOD_SPEC_TIMEOUT_USEC, JOB_HAS_TIMEOUT, "timeout_usec", 0,
+                                INT64_MAX, &timeout) &&
+                    read_number(r, IO_BROOD_SPEC_TTL_USEC, JOB_HAS_TTL, "ttl_usec", 0, INT64_MAX,
+                                &ttl) &&
+                    read_number(r, IO_BROOD_SPEC_KEEP_USEC, JOB_HAS_KEEP, "keep_usec", 0, INT64_MAX,
+                                &keep);
 
         if (!good)
                 return false;
@@ -174,7 +178,8 @@ static bool read_semaphores(const Reader *r)
                 return true;
         }
         name = varlink_string(scan, varlink_node(scan, list->child));
-        api_error_string(r->request->call, "io.brood.NoSuchSemaphore", "semaphore", slice_of(name ? name : ""));
+        api_error_string(r->request->call, "io.brood.NoSuchSemaphore", "semaphore",
+                         slice_of(name ? name : ""));
         free(name);
         return false;
 }

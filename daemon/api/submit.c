@@ -30,10 +30,12 @@ static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *m
                 api_error_int(r->call, "io.brood.QueueFull", "limit", (int64_t)limits->max_bytes);
                 break;
         case CORE_E_NO_BLOCKER:
-                api_error_string(r->call, "io.brood.NoSuchJob", "id", slice_of(uuid_text(missing).text));
+                api_error_string(r->call, "io.brood.NoSuchJob", "id",
+                                 slice_of(uuid_text(missing).text));
                 break;
         default:
-                api_error_string(r->call, "io.brood.StoreFailed", "message", SLICE("no memory for the job"));
+                api_error_string(r->call, "io.brood.StoreFailed", "message",
+                                 SLICE("no memory for the job"));
         }
 }
 
@@ -77,7 +79,8 @@ void method_submit(const Request *r)
         Job *job;
         int e;
 
-        if (refuse_draining(r) || !spec_parse(r, request_field(r, IO_BROOD_SUBMIT_IN_JOB), -1, &parsed))
+        if (refuse_draining(r) ||
+            !spec_parse(r, request_field(r, IO_BROOD_SUBMIT_IN_JOB), -1, &parsed))
                 return;
         if (!check_fds(r, &parsed.spec)) {
                 spec_clear(&parsed);

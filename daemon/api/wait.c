@@ -110,7 +110,8 @@ void wait_gone(VarlinkCall *call)
 
 /* --- Submit --- */
 
-static void reply_submit(VarlinkCall *call, const Job *job, bool duplicate, bool whole, bool continues)
+static void reply_submit(VarlinkCall *call, const Job *job, bool duplicate, bool whole,
+                         bool continues)
 {
         Buffer *b = varlink_reply_begin(call);
 
@@ -171,7 +172,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 
 static bool arm(Waiter *w, Turn *turn, usec_t timeout)
 {
-        struct timeval t = { (time_t)(timeout / USEC_PER_SEC), (suseconds_t)(timeout % USEC_PER_SEC) };
+        struct timeval t = { (time_t)(timeout / USEC_PER_SEC),
+                             (suseconds_t)(timeout % USEC_PER_SEC) };
 
         w->timer = evtimer_new(turn->base, on_timeout, w);
         return w->timer && evtimer_add(w->timer, &t) == 0;
@@ -240,7 +242,8 @@ static void reply_batch(Group *g)
         if (g->refused) {
                 group_free(g);
                 call->owner = NULL;
-                api_error_string(call, "io.brood.StoreFailed", "message", SLICE("the jobs could not be stored"));
+                api_error_string(call, "io.brood.StoreFailed", "message",
+                                 SLICE("the jobs could not be stored"));
                 return;
         }
         b = varlink_reply_begin(call);
@@ -415,7 +418,8 @@ static void refused(Waiter *w)
 
         waiter_free(w);
         call->owner = NULL;
-        api_error_string(call, "io.brood.StoreFailed", "message", SLICE("the job could not be stored"));
+        api_error_string(call, "io.brood.StoreFailed", "message",
+                         SLICE("the job could not be stored"));
 }
 
 static void single_event(Waiter *w, Job *job, unsigned events)
@@ -448,8 +452,8 @@ void wait_notify(Job *job, unsigned events)
         List waiters;
         Waiter *w;
 
-        /* Answering a call may free any waiter, the next one too: take them one by one from a list of
-         * their own. */
+        /* Answering a call may free any waiter, the next one too: take them one by one from a list
+         * of their own. */
         list_init(&waiters);
         list_splice(&waiters, &job->waiters);
         while ((w = LIST_FIRST(&waiters, Waiter, in_job))) {

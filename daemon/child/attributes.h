@@ -6,5 +6,6 @@
 
 #include "process/preparation.h"
 
-/* Applies all but the environment. Returns 0, or -errno with what could not be done in *ret_what. */
+/* Applies all but the environment. Returns 0, or -errno with what could not be done in *ret_what.
+ */
 int attributes_apply(const Preparation *p, const char **ret_what);

@@ -45,8 +45,10 @@ static int check_keys(const json_t *args, char *why, size_t size)
                 while (i < ELEMENTS(known) && strcmp(known[i], key) != 0)
                         i++;
                 if (i == ELEMENTS(known))
-                        return wrong(why, size, "unknown argument '%.64s': exec takes argv, env, cwd, stdin "
-                                                "and stdin_base64", key);
+                        return wrong(why, size,
+                                     "unknown argument '%.64s': exec takes argv, env, cwd, stdin "
+                                     "and stdin_base64",
+                                     key);
         }
         return 0;
 }
@@ -62,7 +64,8 @@ static int parse_argv(Command *c, const json_t *list, char *why, size_t size)
                 const char *text = json_string_value(json_array_get(list, i));
 
                 if (!text || (i == 0 && !*text))
-                        return wrong(why, size, "argv[%zu] has to be a string%s", i, i ? "" : ", not empty");
+                        return wrong(why, size, "argv[%zu] has to be a string%s", i,
+                                     i ? "" : ", not empty");
                 c->argv[i] = strdup(text);
                 if (!c->argv[i])
                         return -ENOMEM;
@@ -102,8 +105,10 @@ static int parse_environment(Command *c, const json_t *own, char *why, size_t si
         n = inherit_environment(c, own);
         json_object_foreach((json_t *)own, key, value) {
                 if (!*key || strchr(key, '=') || !json_is_string(value))
-                        return wrong(why, size, "env: '%.64s' has to be a name without '=', its value a string",
-                                     key);
+                        return wrong(
+                                why, size,
+                                "env: '%.64s' has to be a name without '=', its value a string",
+                                key);
                 if (asprintf(&c->environment[n], "%s=%s", key, json_string_value(value)) < 0) {
                         c->environment[n] = NULL;
                         return -ENOMEM;
@@ -115,7 +120,8 @@ static int parse_environment(Command *c, const json_t *own, char *why, size_t si
 
 static int parse_input(Command *c, const json_t *args, char *why, size_t size)
 {
-        const json_t *plain = json_object_get(args, "stdin"), *coded = json_object_get(args, "stdin_base64");
+        const json_t *plain = json_object_get(args, "stdin"),
+                     *coded = json_object_get(args, "stdin_base64");
 
         if (json_is_null(plain))
                 plain = NULL;
@@ -124,10 +130,12 @@ static int parse_input(Command *c, const json_t *args, char *why, size_t size)
         if (plain && coded)
                 return wrong(why, size, "'stdin' and 'stdin_base64' exclude each other");
         if ((plain && !json_is_string(plain)) || (coded && !json_is_string(coded)))
-                return wrong(why, size, "'%s' has to be a string", plain ? "stdin" : "stdin_base64");
+                return wrong(why, size, "'%s' has to be a string",
+                             plain ? "stdin" : "stdin_base64");
         if (plain)
                 buffer_append(&c->input, json_string_value(plain), json_string_length(plain));
-        if (coded && base64_decode(&c->input, (Slice){ json_string_value(coded), json_string_length(coded) }) < 0)
+        if (coded && base64_decode(&c->input, (Slice){ json_string_value(coded),
+                                                       json_string_length(coded) }) < 0)
                 return wrong(why, size, "'stdin_base64' is not base 64");
         return c->input.failed ? -ENOMEM : 0;
 }

@@ -5,10 +5,11 @@
  *     {"argv": ["…"], "env": {…}, "cwd": "…", "stdin": "…" or "stdin_base64": "…"}
  *     → {"exit_status": 0, "signal": null, "stdout": "…", "stderr": "…", "truncated": false}
  *
- * The command gets a process group of its own. When it ends, so does everything that it left behind:
- * the group is killed while its leader is still a zombie (so that its number is ours), and what has
- * left the group falls to this worker, a subreaper. When somebody asks for the end, the group gets
- * SIGTERM, and SIGKILL half of KillAfter= later: before the supervisor loses patience with us. */
+ * The command gets a process group of its own. When it ends, so does everything that it left
+ * behind: the group is killed while its leader is still a zombie (so that its number is ours), and
+ * what has left the group falls to this worker, a subreaper. When somebody asks for the end, the
+ * group gets SIGTERM, and SIGKILL half of KillAfter= later: before the supervisor loses patience
+ * with us. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,7 +172,8 @@ static json_t *bytes_member(json_t *object, const char *name, Slice bytes)
         AUTO(buffer_fini) Buffer text = BUFFER_INIT;
         char key[32];
 
-        if (json_object_set_new(object, name, json_stringn(bytes.data ? bytes.data : "", bytes.len)) == 0 &&
+        if (json_object_set_new(object, name,
+                                json_stringn(bytes.data ? bytes.data : "", bytes.len)) == 0 &&
             !memchr(bytes.data ? bytes.data : "", '\0', bytes.len))
                 return object;
         (void)json_object_del(object, name);
@@ -185,7 +187,8 @@ static json_t *describe(int exit_status, const char *signal, Slice out, Slice er
 {
         json_t *all = json_object();
 
-        json_object_set_new(all, "exit_status", exit_status < 0 ? json_null() : json_integer(exit_status));
+        json_object_set_new(all, "exit_status",
+                            exit_status < 0 ? json_null() : json_integer(exit_status));
         json_object_set_new(all, "signal", signal ? json_string(signal) : json_null());
         bytes_member(all, "stdout", out);
         bytes_member(all, "stderr", err);
@@ -198,13 +201,15 @@ static int answer(Run *r)
         char words[96];
         int signal = exit_verdict_signal(&r->verdict), status = exit_verdict_status(&r->verdict);
         CancelReason asked = (CancelReason)atomic_load(&r->job->cancelled);
-        json_t *all = describe(status, signal ? signal_name(signal) : NULL, buffer_slice(&r->out_text),
-                               buffer_slice(&r->err_text), r->truncated);
+        json_t *all = describe(status, signal ? signal_name(signal) : NULL,
+                               buffer_slice(&r->out_text), buffer_slice(&r->err_text),
+                               r->truncated);
 
         exit_verdict_words(&r->verdict, words, sizeof(words));
         if (asked != CANCEL_NONE && r->kill_at != USEC_INFINITY)
-                return job_fail_kind(r->job, asked == CANCEL_TIMEOUT ? "timeout" : "cancelled", 1, all,
-                                     "the command %s and %s", cancel_reason_words(asked), words);
+                return job_fail_kind(r->job, asked == CANCEL_TIMEOUT ? "timeout" : "cancelled", 1,
+                                     all, "the command %s and %s", cancel_reason_words(asked),
+                                     words);
         if (status == 0)
                 return brood_job_result_json(r->job, all);
         return job_fail_kind(r->job, "command", 1, all, "the command %s", words);
@@ -217,9 +222,10 @@ static int answer_not_started(BroodJob *job, const char *program, int error)
         int n = snprintf(words, sizeof(words), "brood: %.300s: %s\n", program, strerror(error));
         int status = error == ENOENT || error == ENOTDIR ? 127 : 126;
 
-        return job_fail_kind(job, "command", 1,
-                             describe(status, NULL, (Slice){ NULL, 0 }, (Slice){ words, (size_t)n }, false),
-                             "%.300s: %s", program, strerror(error));
+        return job_fail_kind(
+                job, "command", 1,
+                describe(status, NULL, (Slice){ NULL, 0 }, (Slice){ words, (size_t)n }, false),
+                "%.300s: %s", program, strerror(error));
 }
 
 /* A pipe whose `ours` end does not block. */
@@ -289,7 +295,8 @@ static int exec_run(BroodJob *job)
         if (e == 0)
                 e = start(&r, &command);
         if (e == -ENOMEM || e == -EAGAIN || e == -EMFILE || e == -ENFILE)
-                return brood_job_fail(job, 1, NULL, "the command can not be started: %s", strerror(-e));
+                return brood_job_fail(job, 1, NULL, "the command can not be started: %s",
+                                      strerror(-e));
         if (e < 0)
                 return answer_not_started(job, command.argv[0], -e);
         r.left_in = buffer_slice(&command.input);

@@ -11,7 +11,8 @@
  * since SIGKILL would keep it from doing so; while it loads the module, and may hang there, it has.
  *
  *     brood-forkserver                         by broodd, with the descriptors of process/forker.h
- *     brood-forkserver --check MODULE [NAME…]  prints the handlers that MODULE offers, or why not */
+ *     brood-forkserver --check MODULE [NAME…]  prints the handlers that MODULE offers, or why not
+ */
 
 #include <errno.h>
 #include <poll.h>
@@ -172,8 +173,9 @@ static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
 {
         char path[4096];
         char *argv[] = { path, NULL };
-        int order[WORKER_FD_COUNT] = { FORKER_FD_PREPARATION, FORKER_FD_SENTINEL, FORKER_FD_LOCK, fds[1],
-                                       fds[2],                fds[3] };
+        int order[WORKER_FD_COUNT] = {
+                FORKER_FD_PREPARATION, FORKER_FD_SENTINEL, FORKER_FD_LOCK, fds[1], fds[2], fds[3]
+        };
         ProcessStart start = { .path = path,
                                .argv = argv,
                                .environment = s->preparation.environment,
@@ -190,7 +192,8 @@ static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
                 return -errno;
         path[n] = '\0';
         slash = strrchr(path, '/');
-        memcpy(slash + 1, "brood-worker", sizeof("brood-worker")); /* beside us; the room was kept */
+        memcpy(slash + 1, "brood-worker",
+               sizeof("brood-worker")); /* beside us; the room was kept */
         return process_start(&start, ret_pid, ret_pidfd);
 }
 
@@ -263,7 +266,8 @@ static bool hear_channel(ForkServer *s)
         ForkerRequest request;
         int fds[MAX_REQUEST_FDS];
         size_t n_fds = ELEMENTS(fds);
-        ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), fds, &n_fds, MSG_DONTWAIT);
+        ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), fds, &n_fds,
+                               MSG_DONTWAIT);
 
         if (n == -EAGAIN)
                 return true;
@@ -384,7 +388,8 @@ static void set_up(ForkServer *s)
         (void)prctl(PR_SET_NAME, "brood-forksrv");
         r = attributes_apply(&s->preparation, &what);
         if (r < 0) {
-                (void)snprintf(error, sizeof(error), "%s can not be applied: %s", what, strerror(-r));
+                (void)snprintf(error, sizeof(error), "%s can not be applied: %s", what,
+                               strerror(-r));
                 give_up(error);
         }
         if (orphans_adopt() < 0)

@@ -35,13 +35,15 @@ static int check_table(const BroodModule *module, const char *path, char *error,
                 return refuse(error, size, "%s: is made for module ABI %u, this brood has %d", path,
                               module->abi, BROOD_MODULE_ABI);
         if (module->size < sizeof(BroodModule))
-                return refuse(error, size, "%s: its brood_module has %u bytes, at least %zu are needed",
-                              path, module->size, sizeof(BroodModule));
+                return refuse(error, size,
+                              "%s: its brood_module has %u bytes, at least %zu are needed", path,
+                              module->size, sizeof(BroodModule));
         if (!module->name || !module->handlers || !module->handlers[0].name)
                 return refuse(error, size, "%s: its brood_module has no name or no handlers", path);
         for (const BroodHandler *h = module->handlers; h->name; h++)
                 if (!h->run)
-                        return refuse(error, size, "%s: handler '%s' has no function", path, h->name);
+                        return refuse(error, size, "%s: handler '%s' has no function", path,
+                                      h->name);
         return 0;
 }
 
@@ -49,7 +51,8 @@ static int check_handlers(const Preparation *p, const BroodModule *module, char 
 {
         for (char **name = p->handlers; name && *name; name++)
                 if (!offers(module, *name))
-                        return refuse(error, size, "module %s offers no handler '%s'", module->name, *name);
+                        return refuse(error, size, "module %s offers no handler '%s'", module->name,
+                                      *name);
         return 0;
 }
 

@@ -15,7 +15,9 @@
 
 int main(void)
 {
-        WorkerFds fds = { .page = WORKER_FD_PAGE, .control = WORKER_FD_CONTROL, .slot = WORKER_FD_SLOT,
+        WorkerFds fds = { .page = WORKER_FD_PAGE,
+                          .control = WORKER_FD_CONTROL,
+                          .slot = WORKER_FD_SLOT,
                           .sentinel = WORKER_FD_SENTINEL };
         const BroodModule *module;
         Preparation p;
@@ -24,7 +26,8 @@ int main(void)
 
         for (int fd = WORKER_FD_PREPARATION; fd < WORKER_FD_PREPARATION + WORKER_FD_COUNT; fd++)
                 if (fd_cloexec(fd, true) < 0) {
-                        fprintf(stderr, "brood-worker is started by brood-forkserver, not by hand\n");
+                        fprintf(stderr,
+                                "brood-worker is started by brood-forkserver, not by hand\n");
                         return 2;
                 }
         if (preparation_read(&p, WORKER_FD_PREPARATION) < 0) {

@@ -12,7 +12,8 @@
 
 int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds)
 {
-        SlotPage *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds->page, 0);
+        SlotPage *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds->page,
+                              0);
         WorkerOptions options = {
                 .slot = fds->slot,
                 .control = fds->control,

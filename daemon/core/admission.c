@@ -3,7 +3,8 @@
 /* Jobs of one call are made one after the other, so that each sees those before it (duplicates, and
  * predecessors with ids that the client made); if one is refused, those made before it are unmade.
  *
- * What can fail for want of memory later is reserved here: a place in the queue and in the timers. */
+ * What can fail for want of memory later is reserved here: a place in the queue and in the timers.
+ */
 
 #include "core/admission.h"
 
@@ -17,7 +18,8 @@
 
 static size_t spec_size(const JobSpec *s)
 {
-        return sizeof(Job) + s->args.len + s->unique_key.len + s->tags.len + s->semaphores.len + s->after.len;
+        return sizeof(Job) + s->args.len + s->unique_key.len + s->tags.len + s->semaphores.len +
+               s->after.len;
 }
 
 static int check_limits(const Core *core, const JobSpec *s)
@@ -116,7 +118,8 @@ static int reserve(Core *core, CorePool *pool)
         int r = heap_reserve(&pool->ready, (uint32_t)(pool->open - pool->ready.count + 1));
 
         if (r == 0)
-                r = heap_reserve(&core->timers, (uint32_t)(core->open + core->kept - core->timers.count + 1));
+                r = heap_reserve(&core->timers,
+                                 (uint32_t)(core->open + core->kept - core->timers.count + 1));
         return r;
 }
 
@@ -163,8 +166,8 @@ static Job *existing(Core *core, const JobSpec *s)
         return job;
 }
 
-int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs, bool *duplicate,
-                Uuid *ret_missing)
+int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs,
+                bool *duplicate, Uuid *ret_missing)
 {
         int r = 0;
 

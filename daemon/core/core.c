@@ -13,8 +13,9 @@
 #include "core/table.h"
 
 enum {
-        TICK_WORK = 1000,  /* jobs that one tick looks at */
-        MAX_UNTOUCHED = 5, /* workers that may die before they look at a job, until it is to blame */
+        TICK_WORK = 1000, /* jobs that one tick looks at */
+        MAX_UNTOUCHED =
+                5, /* workers that may die before they look at a job, until it is to blame */
 };
 
 /* --- queues to the supervisor --- */
@@ -92,7 +93,8 @@ void core_list(Core *core, Job *job, JobState state)
 /* When it would expire; USEC_INFINITY: never, or it has begun. */
 static usec_t expiry(const Job *job)
 {
-        return job->has & JOB_HAS_TTL && !job->attempt ? usec_add(job->submitted, job->ttl) : USEC_INFINITY;
+        return job->has & JOB_HAS_TTL && !job->attempt ? usec_add(job->submitted, job->ttl)
+                                                       : USEC_INFINITY;
 }
 
 static void wait_in_queue(Core *core, Job *job)
@@ -166,7 +168,8 @@ static void refused(Core *core, Job *job, usec_t now)
         Dependency *d;
         char reason[96];
 
-        (void)snprintf(reason, sizeof(reason), "job %s, which had to succeed first, was not admitted",
+        (void)snprintf(reason, sizeof(reason),
+                       "job %s, which had to succeed first, was not admitted",
                        uuid_text(&job->id).text);
         while ((d = LIST_FIRST(&job->dependents, Dependency, in_blocker))) {
                 Job *waiting = d->waiting; /* of the same refused batch, or admitted after it */
@@ -199,7 +202,8 @@ Job *core_claim(Core *core, CorePool *pool)
 
 void core_unclaim(Core *core, Job *job, usec_t now)
 {
-        ASSERT(job->state == JOB_QUEUED && job->ready_index == HEAP_NONE && job->request == REQUEST_NONE);
+        ASSERT(job->state == JOB_QUEUED && job->ready_index == HEAP_NONE &&
+               job->request == REQUEST_NONE);
         job->slot = NULL;
         if (job->cancel_asked)
                 end_as(core, job, JOB_CANCELLED, NULL, now);
@@ -300,7 +304,8 @@ static void release_dependents(Core *core, Job *job, usec_t now)
         if (list_empty(&job->dependents))
                 return;
         (void)snprintf(reason, sizeof(reason), "job %s, which had to succeed first, %s%s",
-                       uuid_text(&job->id).text, job->state == JOB_FAILED || job->state == JOB_EXPIRED ? "" : "was ",
+                       uuid_text(&job->id).text,
+                       job->state == JOB_FAILED || job->state == JOB_EXPIRED ? "" : "was ",
                        job_state_name(job->state));
         while ((d = LIST_FIRST(&job->dependents, Dependency, in_blocker))) {
                 Job *waiting = d->waiting;
@@ -308,8 +313,8 @@ static void release_dependents(Core *core, Job *job, usec_t now)
                 dependency_free(d);
                 if (job->state != JOB_SUCCEEDED)
                         core_cancel(core, waiting, reason, now);
-                else if (list_empty(&waiting->blockers) && waiting->listed && waiting->state == JOB_BLOCKED &&
-                         waiting->request == REQUEST_NONE)
+                else if (list_empty(&waiting->blockers) && waiting->listed &&
+                         waiting->state == JOB_BLOCKED && waiting->request == REQUEST_NONE)
                         place(core, waiting, now);
         }
 }
@@ -367,7 +372,8 @@ void core_complete(Core *core, Job *job, bool durable, usec_t now)
                 if (durable)
                         settled(core, job, now);
                 else
-                        core_request(core, job, REQUEST_SETTLE); /* it has happened: until it is kept */
+                        core_request(core, job,
+                                     REQUEST_SETTLE); /* it has happened: until it is kept */
                 break;
         default:
                 ASSERT(false);
@@ -405,7 +411,8 @@ bool core_retry(Core *core, Job *job, usec_t now)
 {
         Heap *ready = &job->pool->ready;
 
-        if (!job_state_ended(job->state) || job->state == JOB_SUCCEEDED || job->request != REQUEST_NONE ||
+        if (!job_state_ended(job->state) || job->state == JOB_SUCCEEDED ||
+            job->request != REQUEST_NONE ||
             heap_reserve(ready, (uint32_t)(job->pool->open - ready->count + 1)) < 0 ||
             !table_take_key(core, job))
                 return false;

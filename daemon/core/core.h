@@ -3,8 +3,8 @@
 
 /* The queue: every job, what may happen to it, and what does.
  *
- * Pure: no system call, no clock, no randomness of its own. Facts come in as function calls with the
- * time as an argument; decisions go out in two queues that the supervisor empties:
+ * Pure: no system call, no clock, no randomness of its own. Facts come in as function calls with
+ * the time as an argument; decisions go out in two queues that the supervisor empties:
  *
  *   requests  what the store has to make durable; core_complete() brings the answer
  *   events    what has become of jobs, for those who wait for them
@@ -83,7 +83,8 @@ enum {
 void core_init(Core *core, const CoreLimits *limits);
 void core_fini(Core *core);
 
-/* Pools and handlers by name; found or made. NULL if memory ran out. They live as long as the core. */
+/* Pools and handlers by name; found or made. NULL if memory ran out. They live as long as the core.
+ */
 CorePool *core_pool(Core *core, const char *name);
 CoreHandler *core_handler(Core *core, const char *name);
 /* Only found; NULL: there is none. */
@@ -91,10 +92,11 @@ CoreHandler *core_find_handler(Core *core, Slice name);
 /* Lets another pool, or nobody (NULL), serve the handler; jobs that wait go along. */
 void core_bind_handler(Core *core, CoreHandler *handler, CorePool *pool);
 
-/* Admits jobs: all of them, or none and an error (CORE_E_… or -ENOMEM). jobs[i] becomes the new job,
- * or, where duplicate[i], the one that is there already (of this id, or open with this key). */
-int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs, bool *duplicate,
-                Uuid *ret_missing);
+/* Admits jobs: all of them, or none and an error (CORE_E_… or -ENOMEM). jobs[i] becomes the new
+ * job, or, where duplicate[i], the one that is there already (of this id, or open with this key).
+ */
+int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs,
+                bool *duplicate, Uuid *ret_missing);
 
 /* The job that core_claim() would give; NULL: there is none. */
 Job *core_peek(const Core *core, const CorePool *pool);
@@ -121,8 +123,8 @@ void core_progress(Core *core, Job *job, double fraction);
 typedef struct AttemptEnd {
         Outcome outcome;
         bool may_retry;
-        bool untouched; /* its worker died before it looked at it: this attempt costs nothing, unless
-                           it goes on like that */
+        bool untouched; /* its worker died before it looked at it: this attempt costs nothing,
+                           unless it goes on like that */
         Slice result;             /* copied; of a failure: its details; empty: none */
         Certificate *certificate; /* stolen; NULL: nothing to tell */
 } AttemptEnd;

@@ -30,8 +30,9 @@ bool job_state_allows(JobState from, JobState to)
 
 const char *outcome_name(Outcome o)
 {
-        static const char *const names[] = { "succeeded", "error",       "command_failed", "timeout",
-                                             "cancelled", "worker_died", "shutdown",       "supervisor_died" };
+        static const char *const names[] = { "succeeded", "error",          "command_failed",
+                                             "timeout",   "cancelled",      "worker_died",
+                                             "shutdown",  "supervisor_died" };
 
         return o < OUTCOME_NONE ? names[o] : NULL;
 }
@@ -62,7 +63,8 @@ Attempt *job_add_attempt(Job *j)
 
         if (j->n_attempts == JOB_KEEP_ATTEMPTS) {
                 certificate_free(j->attempts[1].certificate);
-                memmove(&j->attempts[1], &j->attempts[2], (j->n_attempts - 2) * sizeof(*j->attempts));
+                memmove(&j->attempts[1], &j->attempts[2],
+                        (j->n_attempts - 2) * sizeof(*j->attempts));
                 j->n_attempts--;
         } else if ((j->n_attempts & (j->n_attempts - 1)) == 0) { /* 0, 1, 2, 4, 8 …: full */
                 grown = realloc(j->attempts, MAX(j->n_attempts * 2, 1u) * sizeof(*grown));

@@ -61,7 +61,8 @@ typedef enum Outcome {
 
 const char *outcome_name(Outcome o);
 
-/* What is known beyond the outcome: the death certificate. Only where there is something to tell. */
+/* What is known beyond the outcome: the death certificate. Only where there is something to tell.
+ */
 typedef struct Certificate {
         char *error;       /* in words */
         char *stderr_tail; /* the worker's last lines; UTF-8 */

@@ -58,7 +58,8 @@ void core_fini(Core *core)
         CorePool *pool, *next_pool;
         CoreHandler *handler, *next_handler;
 
-        for (size_t i = 0; i < core->ids.size; i++) /* not core->all: some may not be admitted yet */
+        for (size_t i = 0; i < core->ids.size;
+             i++) /* not core->all: some may not be admitted yet */
                 while (core->ids.entries[i].link)
                         core_forget(core, CONTAINER_OF(core->ids.entries[i].link, Job, by_id));
         LIST_FOREACH_SAFE(&core->pools, pool, next_pool, link) {

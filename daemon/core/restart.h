@@ -3,10 +3,10 @@
 
 /* When a seat may have a worker again: arithmetic.
  *
- * A worker that dies before it was ready is a failed start: the seat waits, twice as long each time,
- * up to a cap. One that dies later is replaced at once, unless the seat has had a whole burst of
- * deaths within a second. When starts of a pool fail again and again and none succeeds, its breaker
- * opens: then one seat tries at a time, as slowly as the cap. */
+ * A worker that dies before it was ready is a failed start: the seat waits, twice as long each
+ * time, up to a cap. One that dies later is replaced at once, unless the seat has had a whole burst
+ * of deaths within a second. When starts of a pool fail again and again and none succeeds, its
+ * breaker opens: then one seat tries at a time, as slowly as the cap. */
 
 #include <stdbool.h>
 

@@ -22,7 +22,8 @@ static uint64_t key_hash(const CoreHandler *handler, Slice key, uint32_t uid)
 
 Job *table_find(Core *core, const Uuid *id, uint32_t uid)
 {
-        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(&core->ids, l)) {
+        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l;
+             l = hashtable_next(&core->ids, l)) {
                 Job *job = CONTAINER_OF(l, Job, by_id);
 
                 if (job->uid == uid && uuid_equal(&job->id, id))
@@ -37,7 +38,8 @@ Job *core_find(Core *core, const Uuid *id, uint32_t uid, bool any)
 
         if (job || !any)
                 return job && job->listed ? job : NULL;
-        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l; l = hashtable_next(&core->ids, l)) {
+        for (HashLink *l = hashtable_first(&core->ids, id_hash(id)); l;
+             l = hashtable_next(&core->ids, l)) {
                 job = CONTAINER_OF(l, Job, by_id);
                 if (job->listed && uuid_equal(&job->id, id))
                         return job;
@@ -68,7 +70,8 @@ int table_add(Core *core, Job *job)
         int r = hashtable_add(&core->ids, &job->by_id, id_hash(&job->id));
 
         if (r == 0 && has_key(job)) {
-                r = hashtable_add(&core->keys, &job->by_key, key_hash(job->handler, job_key(job), job->uid));
+                r = hashtable_add(&core->keys, &job->by_key,
+                                  key_hash(job->handler, job_key(job), job->uid));
                 if (r < 0)
                         hashtable_remove(&core->ids, &job->by_id);
         }
@@ -87,7 +90,8 @@ bool table_take_key(Core *core, Job *job)
                 return true;
         if (table_find_key(core, job->handler, job_key(job), job->uid))
                 return false;
-        return hashtable_add(&core->keys, &job->by_key, key_hash(job->handler, job_key(job), job->uid)) == 0;
+        return hashtable_add(&core->keys, &job->by_key,
+                             key_hash(job->handler, job_key(job), job->uid)) == 0;
 }
 
 void table_set_due(Core *core, Job *job, usec_t due)

@@ -68,7 +68,8 @@ static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
         return NULL;
 }
 
-/* It can not be handed over just now: an attempt that failed, so that its backoff tells when next. */
+/* It can not be handed over just now: an attempt that failed, so that its backoff tells when next.
+ */
 static void fail_attempt(Pool *pool, const Worker *w, Job *job, int error, usec_t now)
 {
         AttemptBegin b = { w->seat, w->generation, w->pid };

@@ -92,7 +92,8 @@ static bool read_event(Forker *f)
         ForkerEvent *e = (ForkerEvent *)(void *)message;
         AUTO(fd_close) int pidfd = -1;
         size_t n_fds = 1;
-        ssize_t n = fd_receive(f->channel, message, sizeof(message) - 1, &pidfd, &n_fds, MSG_DONTWAIT);
+        ssize_t n = fd_receive(f->channel, message, sizeof(message) - 1, &pidfd, &n_fds,
+                               MSG_DONTWAIT);
 
         if (n_fds == 0 || n < 0)
                 pidfd = -1;
@@ -148,7 +149,8 @@ static void on_start_timeout(evutil_socket_t fd, short what, void *context);
 
 static void arm_start_timer(Forker *f, usec_t timeout)
 {
-        struct timeval t = { (time_t)(timeout / USEC_PER_SEC), (suseconds_t)(timeout % USEC_PER_SEC) };
+        struct timeval t = { (time_t)(timeout / USEC_PER_SEC),
+                             (suseconds_t)(timeout % USEC_PER_SEC) };
 
         if (timeout != USEC_INFINITY)
                 (void)evtimer_add(&f->start_timer, &t);
@@ -173,7 +175,8 @@ int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret)
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
                 return -errno;
         theirs = ends[1];
-        if (event_assign(&f->readable, pools->turn->base, ends[0], EV_READ | EV_PERSIST, on_readable, f) < 0 ||
+        if (event_assign(&f->readable, pools->turn->base, ends[0], EV_READ | EV_PERSIST,
+                         on_readable, f) < 0 ||
             event_priority_set(&f->readable, 0) < 0 || event_add(&f->readable, NULL) < 0) {
                 fd_close(ends[0]);
                 return -ENOMEM;
@@ -209,7 +212,8 @@ void forker_retire(Forker *f)
 
 void forker_kill(Forker *f, const char *why)
 {
-        log_error("pool=%s: fork server pid=%d is killed: %s", f->pool->core->name, (int)f->pid, why);
+        log_error("pool=%s: fork server pid=%d is killed: %s", f->pool->core->name, (int)f->pid,
+                  why);
         (void)pidfd_signal(f->pidfd, SIGKILL); /* ESRCH: it is over already */
 }
 
@@ -224,7 +228,8 @@ static bool reaped_unseen(const Worker *w)
 {
         siginfo_t info;
 
-        return waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+        return waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
+               errno == ECHILD;
 }
 
 void forker_gone(Forker *f)
@@ -244,7 +249,8 @@ void forker_gone(Forker *f)
                         worker_not_born(w, ECHILD);
                         continue;
                 }
-                worker_kill(w, END_FORKER, "pool %s, fork server pid %d", f->pool->core->name, (int)f->pid);
+                worker_kill(w, END_FORKER, "pool %s, fork server pid %d", f->pool->core->name,
+                            (int)f->pid);
                 if (reaped_unseen(w))
                         worker_exited(w, &unknown, clock_steady());
         }

@@ -38,8 +38,9 @@ char *obituary_words(const Worker *w, char *to, size_t size)
         char verdict[96];
 
         exit_verdict_words(&w->verdict, verdict, sizeof(verdict));
-        (void)snprintf(to, size, "worker %s (pid %d) %s %s%s%s%s", w->name, (int)w->pid, verdict, who_did_it(w),
-                       w->end_detail[0] ? " (" : "", w->end_detail, w->end_detail[0] ? ")" : "");
+        (void)snprintf(to, size, "worker %s (pid %d) %s %s%s%s%s", w->name, (int)w->pid, verdict,
+                       who_did_it(w), w->end_detail[0] ? " (" : "", w->end_detail,
+                       w->end_detail[0] ? ")" : "");
         return to;
 }
 
@@ -70,7 +71,9 @@ static char *last_words(const Worker *w)
         text[n] = '\0';
         for (size_t i = 0; i < n;) {
                 const unsigned char *p = (const unsigned char *)text + i;
-                int length = *p && *p < 0x80 ? 1 : *p ? utf8_length(p, (const unsigned char *)text + n) : 0;
+                int length = *p && *p < 0x80 ? 1
+                             : *p            ? utf8_length(p, (const unsigned char *)text + n)
+                                             : 0;
 
                 if (!length)
                         text[i] = '?';
@@ -106,9 +109,12 @@ void obituary_log(const Worker *w, usec_t now)
         const Job *job = slot->count ? slot_job(slot, 0) : NULL;
         int level = w->end == END_RETIRED || w->end == END_SHUTDOWN ? 6 : 4;
 
-        log_line(level, "worker=%s pid=%d gen=%u died: %s; state=%s%s%s lived=%s cpu=%llums", w->name,
-                 (int)w->pid, w->generation, obituary_words(w, words, sizeof(words)),
-                 !w->prepared ? "starting" : job ? "busy" : "idle", job ? " job=" : "",
-                 job ? uuid_text(&job->id).text : "", format_span(now - w->started, lived, sizeof(lived)),
+        log_line(level, "worker=%s pid=%d gen=%u died: %s; state=%s%s%s lived=%s cpu=%llums",
+                 w->name, (int)w->pid, w->generation, obituary_words(w, words, sizeof(words)),
+                 !w->prepared ? "starting"
+                 : job        ? "busy"
+                              : "idle",
+                 job ? " job=" : "", job ? uuid_text(&job->id).text : "",
+                 format_span(now - w->started, lived, sizeof(lived)),
                  (unsigned long long)w->verdict.cpu_usec / 1000);
 }

@@ -150,7 +150,8 @@ static char **split_lines(const char *lines)
 /* What it serves from now on: what Handlers= names or, without it, all that the module offers. */
 static void take_handlers(Pool *pool, const char *offered)
 {
-        char **list = pool->settings->handlers ? texts_copy(pool->settings->handlers) : split_lines(offered);
+        char **list = pool->settings->handlers ? texts_copy(pool->settings->handlers)
+                                               : split_lines(offered);
 
         if (!list) {
                 log_error("pool=%s: no memory for the names of its handlers", pool->core->name);
@@ -216,7 +217,8 @@ void pool_forker_ready(Pool *pool, Forker *forker)
 
 void pool_forker_failed(Pool *pool, Forker *forker, const char *why)
 {
-        log_error("pool=%s: fork server pid=%d can not serve: %s", pool->core->name, (int)forker->pid, why);
+        log_error("pool=%s: fork server pid=%d can not serve: %s", pool->core->name,
+                  (int)forker->pid, why);
         free(pool->change_error);
         pool->change_error = strdup(why);
         if (forker != pool->next_forker)
@@ -237,7 +239,8 @@ void pool_forker_gone(Pool *pool, Forker *forker)
                 if (forker->ready)
                         restart_died(&pool->forker_restart, now);
                 else
-                        restart_failed_start(&pool->forker_restart, &pool->breaker, now, entropy_u64());
+                        restart_failed_start(&pool->forker_restart, &pool->breaker, now,
+                                             entropy_u64());
         }
         forker_free(forker);
         pool_touch(pool);
@@ -323,7 +326,8 @@ static void start(Pool *pool, unsigned n, usec_t now)
                 if (r == -EAGAIN)
                         break; /* the fork server has enough to do; when it has answered we go on */
                 if (r < 0) {
-                        log_warning("pool=%s: can not start a worker: %s", pool->core->name, strerror(-r));
+                        log_warning("pool=%s: can not start a worker: %s", pool->core->name,
+                                    strerror(-r));
                         restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
                         earliest = MIN(earliest, seat->restart.not_before);
                         continue;
@@ -337,7 +341,8 @@ static void start(Pool *pool, unsigned n, usec_t now)
 /* As new workers get ready, as many old ones go. */
 static void hand_over(Pool *pool, unsigned new_active, usec_t now)
 {
-        unsigned old = 0, keep = pool->min_workers > new_active ? pool->min_workers - new_active : 0;
+        unsigned old = 0,
+                 keep = pool->min_workers > new_active ? pool->min_workers - new_active : 0;
         Worker *w, *next;
 
         LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
@@ -404,7 +409,8 @@ void pool_worker_ready(Pool *pool, Worker *w, usec_t now)
         if (w->seat < pool->n_seats)
                 restart_ready(&pool->seats[w->seat].restart, &pool->breaker);
         if (was_open)
-                log_notice("pool=%s: a worker is ready again, the breaker closes", pool->core->name);
+                log_notice("pool=%s: a worker is ready again, the breaker closes",
+                           pool->core->name);
         pool_touch(pool);
 }
 
@@ -431,8 +437,10 @@ static void judge(Pool *pool, Worker *w, usec_t now)
         else
                 restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
         if (pool->breaker.open && !was_open)
-                log_error("pool=%s: %u workers in a row died before they were ready: the breaker is open, one "
-                          "at a time is tried", pool->core->name, pool->breaker.failed_starts);
+                log_error("pool=%s: %u workers in a row died before they were ready: the breaker "
+                          "is open, one "
+                          "at a time is tried",
+                          pool->core->name, pool->breaker.failed_starts);
 }
 
 void pool_worker_over(Pool *pool, Worker *w, usec_t now)

@@ -30,12 +30,12 @@ typedef struct Pool {
         struct Pools *pools;
         CorePool *core;
         PoolSettings *settings;        /* owned by the Settings in force */
-        char **handlers;               /* that it serves: what the config names, or all of the module's */
-        bool removed;                  /* not in the config any more: it goes with its last worker */
+        char **handlers; /* that it serves: what the config names, or all of the module's */
+        bool removed;    /* not in the config any more: it goes with its last worker */
         unsigned min_workers, spares;  /* in force; ScalePool changes them */
         struct Forker *forker;         /* that makes workers; NULL: none */
         struct Forker *next_forker;    /* CHANGE_FORKER: the one that is starting */
-        List forkers;                  /* all that live, also those that only wait for their workers */
+        List forkers; /* all that live, also those that only wait for their workers */
         PoolChange change;
         char *change_error;            /* why the last change failed; NULL: it did not */
         unsigned epoch;                /* workers of older epochs leave when new ones are ready */

@@ -51,7 +51,8 @@ int pools_init(Pools *pools, Core *core, Turn *turn)
         pools->stall_timer = evtimer_new(turn->base, on_stall_timer, pools);
         if (!pools->stall_timer)
                 return -ENOMEM;
-        if (varlink_interface_new(&pools->interface, SLICE(IO_BROOD_WORKER_TEXT), error, sizeof(error)) < 0)
+        if (varlink_interface_new(&pools->interface, SLICE(IO_BROOD_WORKER_TEXT), error,
+                                  sizeof(error)) < 0)
                 return -ENOMEM;
         return sentinel_init(&pools->sentinel);
 }
@@ -231,8 +232,9 @@ static void tell_of_forker(const Forker *f, const ExitVerdict *v)
 
         if (f->retired && exit_verdict_status(v) == 0)
                 return;
-        log_warning("pool=%s: fork server pid=%d died: it %s; %u workers go with it", f->pool->core->name,
-                    (int)f->pid, exit_verdict_words(v, words, sizeof(words)), f->n_workers);
+        log_warning("pool=%s: fork server pid=%d died: it %s; %u workers go with it",
+                    f->pool->core->name, (int)f->pid, exit_verdict_words(v, words, sizeof(words)),
+                    f->n_workers);
 }
 
 void pools_reap(Pools *pools)

@@ -48,7 +48,8 @@ void pools_run(Pools *pools, Job *job, usec_t now);
 /* Somebody wants the end of a job that is on a slot. */
 void pools_cancel(Pools *pools, Job *job, bool force, usec_t now);
 
-/* How many workers have jobs; how many workers, and with fork servers how many processes there are. */
+/* How many workers have jobs; how many workers, and with fork servers how many processes there are.
+ */
 unsigned pools_running(const Pools *pools);
 unsigned pools_workers(const Pools *pools);
 unsigned pools_processes(const Pools *pools);

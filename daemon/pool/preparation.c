@@ -81,7 +81,8 @@ json_t *pool_free_settings(const PoolSettings *s)
         json_t *object = json_object();
 
         for (unsigned i = 0; object && i < s->n_free; i++)
-                if (json_object_set_new(object, s->free[i].key, json_string(s->free[i].value)) < 0) {
+                if (json_object_set_new(object, s->free[i].key, json_string(s->free[i].value)) <
+                    0) {
                         json_decref(object);
                         return NULL;
                 }
@@ -128,8 +129,9 @@ int pool_preparation(const PoolSettings *s, const Settings *daemon, uint64_t nof
         p.limit_nofile = s->limit_nofile;
         p.limit_nofile_soft = nofile_soft;
         p.limit_as = s->limit_as;
-        p.limit_cpu = s->limit_cpu == SETTING_UNSET ? PREPARATION_UNSET
-                                                    : (s->limit_cpu + USEC_PER_SEC - 1) / USEC_PER_SEC;
+        p.limit_cpu = s->limit_cpu == SETTING_UNSET
+                              ? PREPARATION_UNSET
+                              : (s->limit_cpu + USEC_PER_SEC - 1) / USEC_PER_SEC;
         p.limit_core = s->limit_core;
         p.no_new_privileges = s->no_new_privileges;
         p.settings = pool_free_settings(s);

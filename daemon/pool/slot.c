@@ -192,7 +192,8 @@ void slot_recall(Slot *slot, usec_t now)
                 return;
         slot->closed = true;
         n = MAX(begun(slot, slot_page_close(slot->page)), 1u);
-        if (slot_job(slot, slot->count - 1)) /* what is answered already must not wait for the rest */
+        if (slot_job(slot,
+                     slot->count - 1)) /* what is answered already must not wait for the rest */
                 worker_poke(slot->worker, slot_job(slot, slot->count - 1));
         for (unsigned i = n; i < slot->count; i++) {
                 SlotRun *run = run_at(slot, i);
@@ -255,8 +256,8 @@ void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
         if (slot_job(slot, 0) == job)
                 start_ending(slot, force, now);
         else
-                slot_recall(slot, now); /* back in the queue, it finds that it is cancelled; or, if it
-                                           has just begun, it is asked when its turn comes */
+                slot_recall(slot, now); /* back in the queue, it finds that it is cancelled; or, if
+                                           it has just begun, it is asked when its turn comes */
 }
 
 /* --- answers --- */
@@ -277,16 +278,19 @@ static Outcome failure_outcome(const Slot *slot, Slice kind)
 }
 
 /* The attempt ended with an error: what kind, and what follows from it. */
-static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply, AttemptEnd *end)
+static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply,
+                         AttemptEnd *end)
 {
         const VarlinkNode *root = varlink_node(scan, reply->parameters);
-        const VarlinkNode *details, *message = varlink_field(scan, root, 0); /* first in each error */
+        const VarlinkNode *details,
+                *message = varlink_field(scan, root, 0); /* first in each error */
         char *text = varlink_string(scan, message);
 
         end->certificate = certificate_new(text);
         free(text);
         if (slice_is(reply->member->name, "HandlerFailed")) {
-                const VarlinkNode *retry = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_RETRY);
+                const VarlinkNode *retry = varlink_field(
+                        scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_RETRY);
 
                 end->may_retry = !retry->present || varlink_bool(scan, retry);
                 end->outcome = failure_outcome(slot, varlink_slice(scan, varlink_field(
@@ -302,7 +306,9 @@ static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply
 static void read_command_status(Certificate *c, Slice details)
 {
         static const char status[] = "\"exit_status\":";
-        const char *found = details.len ? memmem(details.data, details.len, status, sizeof(status) - 1) : NULL;
+        const char *found = details.len
+                                    ? memmem(details.data, details.len, status, sizeof(status) - 1)
+                                    : NULL;
 
         if (c && found && found[sizeof(status) - 1] >= '0' && found[sizeof(status) - 1] <= '9')
                 c->exit_status = (int)strtol(found + sizeof(status) - 1, NULL, 10);
@@ -314,7 +320,8 @@ static void settle(Slot *slot, Job *job, AttemptEnd *end, usec_t now)
 
         if (end->outcome == OUTCOME_COMMAND_FAILED)
                 read_command_status(end->certificate, end->result);
-        core_settle(pools->core, job, end, now, end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64());
+        core_settle(pools->core, job, end, now,
+                    end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64());
         slot->worker->jobs_done++;
         pools->dirty = true;
 }
@@ -351,8 +358,9 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
         if (reply->member)
                 read_failure(slot, scan, reply, &end);
         else
-                end.result = varlink_slice(scan, varlink_field(scan, varlink_node(scan, reply->parameters),
-                                                               IO_BROOD_WORKER_RUN_OUT_RESULT));
+                end.result = varlink_slice(
+                        scan, varlink_field(scan, varlink_node(scan, reply->parameters),
+                                            IO_BROOD_WORKER_RUN_OUT_RESULT));
         note_speed(handler, now - slot->since);
         if (!reply->member || !slice_is(reply->member->name, "NoSuchHandler"))
                 slot->answered++; /* that one did not count as begun */
@@ -370,7 +378,8 @@ static int take_reply(Slot *slot, Slice text, usec_t now)
         Worker *w = slot->worker;
         VarlinkReply reply;
         int which = w->prepared ? IO_BROOD_WORKER_RUN : IO_BROOD_WORKER_PREPARE;
-        int r = varlink_reply_scan(&pools->scan, text, interface, &interface->methods[which], &reply);
+        int r = varlink_reply_scan(&pools->scan, text, interface, &interface->methods[which],
+                                   &reply);
 
         if (r != 0)
                 return -EPROTO;
@@ -378,8 +387,10 @@ static int take_reply(Slot *slot, Slice text, usec_t now)
                 if (reply.error.len || reply.continues)
                         return -EPROTO;
                 worker_prepared(w, &pools->scan,
-                                varlink_field(&pools->scan, varlink_node(&pools->scan, reply.parameters),
-                                              IO_BROOD_WORKER_PREPARE_OUT_HANDLERS), now);
+                                varlink_field(&pools->scan,
+                                              varlink_node(&pools->scan, reply.parameters),
+                                              IO_BROOD_WORKER_PREPARE_OUT_HANDLERS),
+                                now);
                 return 0;
         }
         if (!slot->count)
@@ -398,8 +409,8 @@ static int on_bytes(Link *link, const char *bytes, size_t n)
         while (r == 0 && (k = varlink_stream_next(&slot->in, &text)) != 0) {
                 r = k < 0 ? -EMSGSIZE : take_reply(slot, text, now);
                 if (r == -EPROTO)
-                        log_warning("worker=%s pid=%d says what is no answer: %.200s", slot->worker->name,
-                                    slot->worker->pid, text.data);
+                        log_warning("worker=%s pid=%d says what is no answer: %.200s",
+                                    slot->worker->name, slot->worker->pid, text.data);
         }
         k = varlink_stream_keep(&slot->in);
         return r < 0 ? r : k;
@@ -442,7 +453,9 @@ static Outcome outcome_of(const Slot *slot, bool first)
 {
         Outcome o = obituary_outcome(slot->worker);
 
-        return o == OUTCOME_SHUTDOWN || (first && ladder_climbing(&slot->ladder)) ? o : OUTCOME_WORKER_DIED;
+        return o == OUTCOME_SHUTDOWN || (first && ladder_climbing(&slot->ladder))
+                       ? o
+                       : OUTCOME_WORKER_DIED;
 }
 
 /* What becomes of one run of a dead worker. */

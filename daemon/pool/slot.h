@@ -4,8 +4,8 @@
 /* One slot of a worker: the connection on which it is given runs, in order, and answers them.
  *
  * Only the first run of the line has begun; those behind it were written ahead, while the handler's
- * runs are short, and can be recalled (see worker/slot_page.h). A job and a slot join in slot_give()
- * and part when it is answered, recalled or buried. */
+ * runs are short, and can be recalled (see worker/slot_page.h). A job and a slot join in
+ * slot_give() and part when it is answered, recalled or buried. */
 
 #include "core/core.h"
 #include "core/ladder.h"

@@ -267,8 +267,8 @@ static int new_pair(int *ours, int *theirs)
         return 0;
 }
 
-/* A socket in the runtime directory, gone again at once, with connections waiting in it: slots first,
- * then control. The path goes through the directory's descriptor, which keeps it short. */
+/* A socket in the runtime directory, gone again at once, with connections waiting in it: slots
+ * first, then control. The path goes through the directory's descriptor, which keeps it short. */
 static int listen_for(Worker *w, int *slot, int *control)
 {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -300,8 +300,8 @@ static int open_output(Worker *w, int *theirs)
         *theirs = ends[1];
         w->output = ends[0];
         (void)fd_nonblock(w->output, true);
-        if (event_assign(&w->output_ready, w->pool->pools->turn->base, w->output, EV_READ | EV_PERSIST,
-                         on_output, w) < 0)
+        if (event_assign(&w->output_ready, w->pool->pools->turn->base, w->output,
+                         EV_READ | EV_PERSIST, on_output, w) < 0)
                 return -ENOMEM;
         return event_add(&w->output_ready, NULL) < 0 ? -ENOMEM : 0;
 }
@@ -438,7 +438,8 @@ void worker_born(Worker *w, pid_t pid, int pidfd)
 {
         w->pid = pid;
         w->pidfd = pidfd;
-        if (event_assign(&w->exited, w->pool->pools->turn->base, pidfd, EV_READ | EV_PERSIST, on_exited, w) == 0) {
+        if (event_assign(&w->exited, w->pool->pools->turn->base, pidfd, EV_READ | EV_PERSIST,
+                         on_exited, w) == 0) {
                 (void)event_priority_set(&w->exited, 0);
                 (void)event_add(&w->exited, NULL);
         }
@@ -451,13 +452,15 @@ void worker_born(Worker *w, pid_t pid, int pidfd)
 
 void worker_not_born(Worker *w, int error)
 {
-        log_warning("worker=%s gen=%u could not be started: %s", w->name, w->generation, strerror(error));
+        log_warning("worker=%s gen=%u could not be started: %s", w->name, w->generation,
+                    strerror(error));
         w->dead = true;
         pool_worker_over(w->pool, w, clock_steady());
 }
 
 /* Does it offer what is asked for? Returns the one that is missing, or NULL. */
-static const char *missing_handler(const Worker *w, const VarlinkScan *scan, const VarlinkNode *offered)
+static const char *missing_handler(const Worker *w, const VarlinkScan *scan,
+                                   const VarlinkNode *offered)
 {
         for (char **h = w->pool->handlers; h && *h; h++) {
                 bool found = false;
@@ -488,7 +491,8 @@ void worker_slot_ended(Worker *w, Slot *slot, int error)
 {
         link_fini(&slot->link);
         if (error == -EPROTO || error == -EMSGSIZE) {
-                worker_kill(w, END_NONSENSE, "%s", error == -EPROTO ? "not an answer" : "message too long");
+                worker_kill(w, END_NONSENSE, "%s",
+                            error == -EPROTO ? "not an answer" : "message too long");
                 return;
         }
         if (w->state != WORKER_LEAVING || worker_busy(w))

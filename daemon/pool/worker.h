@@ -6,8 +6,8 @@
  *     STARTING ─prepared─▶ SPARE ─promoted─▶ ACTIVE ─▶ LEAVING ─▶ DYING ─▶ over
  *         └───────────────────┴──────────────────┴───────────────────┘
  *
- * Its name is pool.seat; with the generation it is unique. It is over when the process is dead *and*
- * what it had written has been read. */
+ * Its name is pool.seat; with the generation it is unique. It is over when the process is dead
+ * *and* what it had written has been read. */
 
 #include <event2/event_struct.h>
 
@@ -91,7 +91,8 @@ void worker_signal(Worker *worker, int signal);
 void worker_slot_ended(Worker *worker, Slot *slot, int error);
 void worker_slot_idle(Worker *worker, usec_t now);
 /* The answer to Prepare. */
-void worker_prepared(Worker *worker, const VarlinkScan *scan, const VarlinkNode *handlers, usec_t now);
+void worker_prepared(Worker *worker, const VarlinkScan *scan, const VarlinkNode *handlers,
+                     usec_t now);
 
 /* Wakes its watching thread, which sends answers that a handler now keeps from leaving. */
 void worker_poke(Worker *worker, const Job *job);

@@ -11,7 +11,7 @@
 typedef void SettingsComplaint(void *context, const char *file, int line, const char *message);
 
 /* Loads each pool's module in a process of its own (brood-forkserver --check) and checks that it
- * offers what Handlers= names, and that no two pools serve one handler. Returns how many faults there
- * are; *ret_handlers is how many handlers are served. Blocks while modules load. */
+ * offers what Handlers= names, and that no two pools serve one handler. Returns how many faults
+ * there are; *ret_handlers is how many handlers are served. Blocks while modules load. */
 unsigned settings_check_modules(const Settings *settings, SettingsComplaint *tell, void *context,
                                 size_t *ret_handlers);

@@ -17,7 +17,8 @@ void base64_append(Buffer *b, Slice bytes)
         b->end += (bytes.len + 2) / 3 * 4;
         for (size_t left = bytes.len; left; p += 3, to += 4) {
                 size_t n = MIN(left, 3u);
-                uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0u);
+                uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) |
+                             (n > 2 ? p[2] : 0u);
 
                 to[0] = alphabet[v >> 18];
                 to[1] = alphabet[v >> 12 & 63];

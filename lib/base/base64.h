@@ -7,5 +7,6 @@
 
 void base64_append(Buffer *b, Slice bytes);
 
-/* Appends what text stands for. Returns 0, or -EINVAL (with nothing appended) if it is not base 64. */
+/* Appends what text stands for. Returns 0, or -EINVAL (with nothing appended) if it is not base 64.
+ */
 int base64_decode(Buffer *b, Slice text);

@@ -16,7 +16,8 @@ int fd_close(int fd);
 int fd_nonblock(int fd, bool on);
 int fd_cloexec(int fd, bool on);
 
-/* Moves a descriptor to a number of at least `floor` (the old one is closed). Returns it or -errno. */
+/* Moves a descriptor to a number of at least `floor` (the old one is closed). Returns it or -errno.
+ */
 int fd_move_above(int fd, int floor);
 
 /* Writes all of it, waiting where it must. Returns 0 or -errno. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A hash table of objects that carry a link. It knows hashes, not keys: the caller walks the objects
- * of one hash and compares.
+/* A hash table of objects that carry a link. It knows hashes, not keys: the caller walks the
+ * objects of one hash and compares.
  *
- * Open addressing with linear probing, the hash beside the pointer: a search, an entry and a removal
- * touch the table and the object that is meant, never an innocent one, whose memory may be cold. */
+ * Open addressing with linear probing, the hash beside the pointer: a search, an entry and a
+ * removal touch the table and the object that is meant, never an innocent one, whose memory may be
+ * cold. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -17,7 +17,8 @@ typedef struct Uuid {
 } Uuid;
 
 /* A new version 7 UUID. Ids made in one process sort in the order in which they were made, as
- * section 6.2 of the RFC proposes: within a millisecond a counter takes the place of random bits. */
+ * section 6.2 of the RFC proposes: within a millisecond a counter takes the place of random bits.
+ */
 Uuid uuid_new(usec_t now);
 
 /* Reads the usual text form, upper or lower case; any version. False if it is not one. */

@@ -3,7 +3,8 @@
 /* Degrees Fahrenheit to Celsius, the example of the notes that brood grew from (they divide by 9.5
  * where 9 is meant; what they print is right).
  *
- *     {"fahrenheit": 110} → {"celsius": 43.333…, "text": "110.000000 F is 43.333333 C (pid 4711)"} */
+ *     {"fahrenheit": 110} → {"celsius": 43.333…, "text": "110.000000 F is 43.333333 C (pid 4711)"}
+ */
 
 #include <math.h>
 #include <stdio.h>

@@ -25,7 +25,8 @@ static double seconds(BroodJob *job)
 {
         const json_t *value = json_object_get(brood_job_args(job), "seconds");
 
-        if (!json_is_number(value) || json_number_value(value) < 0 || json_number_value(value) > 1e9) {
+        if (!json_is_number(value) || json_number_value(value) < 0 ||
+            json_number_value(value) > 1e9) {
                 (void)brood_job_bad_args(job, "'seconds' has to be a number from 0 to 1e9");
                 return -1;
         }
@@ -95,7 +96,8 @@ static int crash(BroodJob *job)
         sigset_t one;
 
         if (!number)
-                return brood_job_bad_args(job, "'signal' has to be the name of a signal, like SEGV");
+                return brood_job_bad_args(job,
+                                          "'signal' has to be the name of a signal, like SEGV");
         fprintf(stderr, "diag: crash by %s\n", name ? name : "SEGV");
         (void)signal(number, SIG_DFL);
         sigemptyset(&one);
@@ -138,7 +140,8 @@ static int leak(BroodJob *job)
                 return brood_job_fail(job, 1, NULL, "no memory for %lld bytes", (long long)bytes);
         memset(p, 1, (size_t)bytes);
         last = p;
-        return brood_job_result_json(job, json_pack("{s:I, s:b}", "bytes", bytes, "kept", last != NULL));
+        return brood_job_result_json(job,
+                                     json_pack("{s:I, s:b}", "bytes", bytes, "kept", last != NULL));
 }
 
 /* `steps` reports of progress, `seconds` in all; not part of any contract. */

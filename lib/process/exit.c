@@ -64,7 +64,8 @@ char *exit_verdict_words(const ExitVerdict *v, char *to, size_t size)
         if (v->status == -1)
                 (void)snprintf(to, size, "ended, nobody knows how,");
         else if (exit_verdict_signal(v))
-                (void)snprintf(to, size, "was killed by SIG%s%s", signal_name(exit_verdict_signal(v)),
+                (void)snprintf(to, size, "was killed by SIG%s%s",
+                               signal_name(exit_verdict_signal(v)),
                                exit_verdict_core(v) ? " (core dumped)" : "");
         else
                 (void)snprintf(to, size, "ended with status %d", exit_verdict_status(v));

@@ -28,8 +28,8 @@ enum {
         WORKER_FD_COUNT = 6,
 };
 
-/* "Start a worker." Descriptors with it: output (its stdout and stderr), and then for a module: page,
- * control, slot; for a command: the listening socket. */
+/* "Start a worker." Descriptors with it: output (its stdout and stderr), and then for a module:
+ * page, control, slot; for a command: the listening socket. */
 typedef struct ForkerRequest {
         uint32_t seat, generation;
 } ForkerRequest;

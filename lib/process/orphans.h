@@ -4,8 +4,9 @@
 /* Ending what others left behind.
  *
  * A process that is a child subreaper (PR_SET_CHILD_SUBREAPER) inherits the orphans of everything
- * below it, also those that detached themselves with setsid() and a double fork. So its children are
- * those that it started and such leftovers; killing leftovers makes new orphans, until none is left.
+ * below it, also those that detached themselves with setsid() and a double fork. So its children
+ * are those that it started and such leftovers; killing leftovers makes new orphans, until none is
+ * left.
  */
 
 #include <stdbool.h>
@@ -18,6 +19,7 @@ int orphans_adopt(void);
  * many there were, or -errno. They still have to be waited for. */
 int orphans_kill(bool (*keep)(pid_t pid, void *context), void *context);
 
-/* Kills and reaps every child, and what then falls to us, until there is none. For a process that is
- * about to end. Never reaps with somebody else at it: single-threaded, or all waiting is done. */
+/* Kills and reaps every child, and what then falls to us, until there is none. For a process that
+ * is about to end. Never reaps with somebody else at it: single-threaded, or all waiting is done.
+ */
 void orphans_end_all(void);

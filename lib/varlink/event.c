@@ -95,8 +95,10 @@ static int send_out(Link *link)
         while (buffer_len(link->out)) {
                 const int *fds;
                 size_t n = chunk(link, &fds);
-                ssize_t k = fds ? fd_send(link->fd, buffer_bytes(link->out), n, fds, 3, MSG_DONTWAIT)
-                                : send(link->fd, buffer_bytes(link->out), n, MSG_DONTWAIT | MSG_NOSIGNAL);
+                ssize_t k = fds ? fd_send(link->fd, buffer_bytes(link->out), n, fds, 3,
+                                          MSG_DONTWAIT)
+                                : send(link->fd, buffer_bytes(link->out), n,
+                                       MSG_DONTWAIT | MSG_NOSIGNAL);
 
                 if (k < 0)
                         return fds ? (int)k : -errno;
@@ -153,7 +155,8 @@ int link_init(Link *link, Turn *turn, int fd, Buffer *out, const LinkOps *ops, b
         *link = (Link){ .ops = ops, .turn = turn, .fd = fd, .out = out, .take_fds = take_fds,
                         .send_fds = { -1, -1, -1 } };
         list_init(&link->dirty);
-        if (event_assign(&link->readable, turn->base, fd, EV_READ | EV_PERSIST, on_readable, link) < 0 ||
+        if (event_assign(&link->readable, turn->base, fd, EV_READ | EV_PERSIST, on_readable, link) <
+                    0 ||
             event_assign(&link->writable, turn->base, fd, EV_WRITE, on_writable, link) < 0 ||
             event_add(&link->readable, NULL) < 0) {
                 link->fd = -1;

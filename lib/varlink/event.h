@@ -52,7 +52,8 @@ struct Link {
         bool reading, blocked; /* blocked: waits to be writable */
         bool take_fds;
         usec_t progress;  /* monotonic: when something was last sent, or began to wait */
-        int fds[LINK_MAX_FDS]; /* received with what is being fed; take them by setting n_fds to 0 */
+        int fds[LINK_MAX_FDS]; /* received with what is being fed; take them by setting n_fds to 0
+                                */
         size_t n_fds;
         int send_fds[3]; /* go with a byte of `out`; -1: none */
         size_t send_at;  /* how many bytes are ahead of that one */
@@ -71,8 +72,8 @@ static inline void link_touch(Link *link)
                 list_append(&link->turn->dirty, &link->dirty);
 }
 
-/* The next byte that is written into `out` goes with these three descriptors, which are then closed.
- * One set at a time. */
+/* The next byte that is written into `out` goes with these three descriptors, which are then
+ * closed. One set at a time. */
 void link_pass_fds(Link *link, const int fds[3]);
 
 /* Stops and resumes reading. */

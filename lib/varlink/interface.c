@@ -119,7 +119,8 @@ static Slice word(Parser *p, const char *also)
 
         skip(p, NULL);
         from = p->at;
-        while (p->at < p->end && (isalnum((unsigned char)*p->at) || (*p->at && strchr(also, *p->at))))
+        while (p->at < p->end &&
+               (isalnum((unsigned char)*p->at) || (*p->at && strchr(also, *p->at))))
                 p->at++;
         return (Slice){ from, (size_t)(p->at - from) };
 }
@@ -145,8 +146,8 @@ static int field_name(Parser *p, Slice *ret)
 static int interface_name(Parser *p, Slice *ret)
 {
         *ret = word(p, ".-");
-        if (!ret->len || !isalpha((unsigned char)ret->data[0]) || !memchr(ret->data, '.', ret->len) ||
-            ret->data[ret->len - 1] == '.')
+        if (!ret->len || !isalpha((unsigned char)ret->data[0]) ||
+            !memchr(ret->data, '.', ret->len) || ret->data[ret->len - 1] == '.')
                 return fail(p, "expected an interface name like org.example.name");
         return 0;
 }
@@ -216,8 +217,8 @@ static int parse_fields(Parser *p, VarlinkType *type, Slice first)
                         return r;
                 for (unsigned i = 0; i < n; i++)
                         if (slice_equal(fields[i].name, fields[n].name))
-                                return fail(p, "field '%.*s' is there twice", (int)fields[n].name.len,
-                                            fields[n].name.data);
+                                return fail(p, "field '%.*s' is there twice",
+                                            (int)fields[n].name.len, fields[n].name.data);
                 n++;
                 if (!accept(p, ","))
                         break;
@@ -271,8 +272,11 @@ static int parse_named_ref(Parser *p, VarlinkRef *ret)
         static const struct {
                 const char *name;
                 const VarlinkType *type;
-        } basic[] = { { "bool", &type_bool },     { "int", &type_int },       { "float", &type_float },
-                      { "string", &type_string }, { "object", &type_object } };
+        } basic[] = { { "bool", &type_bool },
+                      { "int", &type_int },
+                      { "float", &type_float },
+                      { "string", &type_string },
+                      { "object", &type_object } };
         Named *named;
         Slice name = word(p, "");
         int r;
@@ -340,7 +344,8 @@ static int parse_typedef(Parser *p, VarlinkMember *member)
         if (r < 0)
                 return r;
         if (named->defined)
-                return fail(p, "type '%.*s' is defined twice", (int)member->name.len, member->name.data);
+                return fail(p, "type '%.*s' is defined twice", (int)member->name.len,
+                            member->name.data);
         named->defined = true;
         member->in = named->type;
         return parse_group(p, named->type);
@@ -419,7 +424,8 @@ static int parse_interface(Parser *p, VarlinkInterface *interface)
         for (Named *n = p->named; n; n = n->next)
                 if (!n->defined) {
                         p->line = n->used_on_line;
-                        return fail(p, "type '%.*s' is not defined", (int)n->name.len, n->name.data);
+                        return fail(p, "type '%.*s' is not defined", (int)n->name.len,
+                                    n->name.data);
                 }
         interface->types = types.items;
         interface->n_types = types.n;

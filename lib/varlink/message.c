@@ -192,7 +192,8 @@ static int find_method(Slice name, const VarlinkInterface *const *interfaces, un
         for (unsigned i = 0; i < n; i++)
                 if (slice_equal(interfaces[i]->name, interface)) {
                         m->interface = interfaces[i];
-                        m->method = varlink_find(m->interface->methods, m->interface->n_methods, method);
+                        m->method = varlink_find(m->interface->methods, m->interface->n_methods,
+                                                 method);
                         return m->method ? 0 : VARLINK_E_METHOD;
                 }
         *fault = interface;

@@ -121,7 +121,8 @@ static void pop_path(VarlinkCursor *c)
 
 void varlink_cursor_space(VarlinkCursor *c)
 {
-        while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\r' || *c->at == '\t'))
+        while (c->at < c->end &&
+               (*c->at == ' ' || *c->at == '\n' || *c->at == '\r' || *c->at == '\t'))
                 c->at++;
 }
 

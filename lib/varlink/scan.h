@@ -65,8 +65,8 @@ static inline const VarlinkNode *varlink_node(const VarlinkScan *scan, uint32_t 
 }
 
 /* The field of a struct's node. */
-static inline const VarlinkNode *varlink_field(const VarlinkScan *scan, const VarlinkNode *structure,
-                                               unsigned field)
+static inline const VarlinkNode *varlink_field(const VarlinkScan *scan,
+                                               const VarlinkNode *structure, unsigned field)
 {
         return &scan->nodes[structure->child + field];
 }

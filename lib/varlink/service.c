@@ -218,8 +218,8 @@ void varlink_reply_empty(VarlinkCall *call)
 
 void varlink_invalid_parameter(VarlinkCall *call, const char *parameter)
 {
-        emit_string_member(varlink_error_begin(call, "org.varlink.service.InvalidParameter"), "parameter",
-                           slice_of(parameter));
+        emit_string_member(varlink_error_begin(call, "org.varlink.service.InvalidParameter"),
+                           "parameter", slice_of(parameter));
         varlink_reply_end(call, false);
 }
 

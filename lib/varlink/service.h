@@ -6,7 +6,8 @@
  *
  * Calls start when they are read; replies leave in the order of the calls, so what is written to a
  * call that is not the oldest waits in that call. org.varlink.service is answered here, and so are
- * calls of unknown interfaces and methods, and parameters that the interface file does not allow. */
+ * calls of unknown interfaces and methods, and parameters that the interface file does not allow.
+ */
 
 #include <stdbool.h>
 

@@ -146,7 +146,8 @@ size_t varlink_unescape(Slice text, char *to)
                 code = (unsigned)hex4(p + 1, end);
                 p += 5;
                 if (code >= 0xd800 && code <= 0xdbff) {
-                        code = 0x10000 + ((code - 0xd800) << 10) + ((unsigned)hex4(p + 2, end) - 0xdc00);
+                        code = 0x10000 + ((code - 0xd800) << 10) +
+                               ((unsigned)hex4(p + 2, end) - 0xdc00);
                         p += 6;
                 }
                 to = put_utf8(to, code);

@@ -55,7 +55,8 @@ int brood_job_cancel_fd(BroodJob *job)
 
         pthread_mutex_lock(job->lock);
         if (job->cancel_fd < 0)
-                job->cancel_fd = eventfd(brood_job_cancelled(job) ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+                job->cancel_fd = eventfd(brood_job_cancelled(job) ? 1 : 0,
+                                         EFD_CLOEXEC | EFD_NONBLOCK);
         fd = job->cancel_fd;
         pthread_mutex_unlock(job->lock);
         return fd;
@@ -96,8 +97,9 @@ int brood_job_output(BroodJob *job, int stream, const void *bytes, size_t size)
 
 static int too_large(BroodJob *job, size_t size)
 {
-        return job_fail_kind(job, "result", 0, NULL, "the result has %zu bytes, %zu are allowed (MaxMessageSize=)",
-                             size, job->max_result);
+        return job_fail_kind(job, "result", 0, NULL,
+                             "the result has %zu bytes, %zu are allowed (MaxMessageSize=)", size,
+                             job->max_result);
 }
 
 int brood_job_result(BroodJob *job, const char *text, size_t size)
@@ -105,7 +107,8 @@ int brood_job_result(BroodJob *job, const char *text, size_t size)
         if (size > job->max_result)
                 return too_large(job, size);
         if (varlink_scan_object(job->scan, (Slice){ text, size }) != 0)
-                return job_fail_kind(job, "result", 0, NULL, "the handler's result is not a JSON object");
+                return job_fail_kind(job, "result", 0, NULL,
+                                     "the handler's result is not a JSON object");
         buffer_clear(&job->result, SIZE_MAX);
         buffer_append(&job->result, text, size);
         job->answered = true;
@@ -127,7 +130,8 @@ int brood_job_result_json(BroodJob *job, json_t *result)
                 good = json_dump_callback(result, append_dump, &job->result, JSON_COMPACT) == 0;
         json_decref(result);
         if (!good)
-                return job_fail_kind(job, "result", 0, NULL, "the handler's result is not a JSON object");
+                return job_fail_kind(job, "result", 0, NULL,
+                                     "the handler's result is not a JSON object");
         if (buffer_len(&job->result) > job->max_result)
                 return too_large(job, buffer_len(&job->result));
         job->answered = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Two threads. The main one reads runs from the slot connection and runs handlers; results gather in
- * the connection's buffer and leave when the input is drained, or before something that may take
+/* Two threads. The main one reads runs from the slot connection and runs handlers; results gather
+ * in the connection's buffer and leave when the input is drained, or before something that may take
  * long: a handler not known to be quick, or 100 µs after the first of them was ready. The other one
  * (watch.c) sleeps on the control connection and the sentinel, because those must be heard in the
  * middle of a handler. They share the buffer, under a lock, so that the watcher can send what a
@@ -20,7 +20,13 @@
 #include "worker/worker.h"
 
 /* Round a result there are fewer bytes than ENVELOPE. */
-enum { ENVELOPE = 256, READ_SIZE = 64 * 1024, HOLD_USEC = 100, QUICK_USEC = 20, MAX_KEPT = 64 * 1024 };
+enum {
+        ENVELOPE = 256,
+        READ_SIZE = 64 * 1024,
+        HOLD_USEC = 100,
+        QUICK_USEC = 20,
+        MAX_KEPT = 64 * 1024
+};
 
 /* --- sending --- */
 
@@ -35,8 +41,8 @@ int worker_flush(Worker *w)
                 ssize_t n;
 
                 do {
-                        n = fd_send(w->slot, buffer_bytes(&w->server.out), buffer_len(&w->server.out),
-                                    NULL, 0, 0);
+                        n = fd_send(w->slot, buffer_bytes(&w->server.out),
+                                    buffer_len(&w->server.out), NULL, 0, 0);
                         if (n > 0)
                                 buffer_consume(&w->server.out, (size_t)n);
                 } while (n > 0 && buffer_len(&w->server.out));
@@ -84,14 +90,15 @@ static int report_output(void *context, int stream, Slice bytes)
 static void write_failure(Worker *w, BroodJob *job)
 {
         const char *message = job->message ? job->message : "the handler failed";
-        Slice text = json_is_text(slice_of(message)) ? slice_of(message)
-                                                     : SLICE("the handler failed (its words are not UTF-8)");
+        Slice text = json_is_text(slice_of(message))
+                             ? slice_of(message)
+                             : SLICE("the handler failed (its words are not UTF-8)");
         char *details = job->details ? json_dumps(job->details, JSON_COMPACT) : NULL;
         Buffer *b;
 
         if (job->bad_args) {
-                emit_string_member(varlink_error_begin(w->call, "io.brood.Worker.BadArguments"), "message",
-                                   text);
+                emit_string_member(varlink_error_begin(w->call, "io.brood.Worker.BadArguments"),
+                                   "message", text);
         } else {
                 b = varlink_error_begin(w->call, "io.brood.Worker.HandlerFailed");
                 emit_string_member(b, "message", text);
@@ -165,7 +172,8 @@ static void fill_job(Worker *w, BroodJob *job, const VarlinkScan *scan, const Va
 
         memcpy(job->id, varlink_slice(scan, id).data, n);
         job->id[n] = '\0';
-        job->attempt = (int)varlink_int(scan, varlink_field(scan, in, IO_BROOD_WORKER_RUN_IN_ATTEMPT));
+        job->attempt = (int)varlink_int(scan,
+                                        varlink_field(scan, in, IO_BROOD_WORKER_RUN_IN_ATTEMPT));
         job->args = varlink_slice(scan, varlink_field(scan, in, IO_BROOD_WORKER_RUN_IN_ARGS));
         job->deadline = timeout->present ? usec_add(now, (usec_t)varlink_int(scan, timeout))
                                          : USEC_INFINITY;
@@ -185,7 +193,8 @@ static void note_speed(HandlerSpeed *h, usec_t took)
         h->usec = took > h->usec ? took : (h->usec * 7 + took) / 8;
 }
 
-static void answer_error(Worker *w, VarlinkCall *call, const char *error, const char *member, Slice v)
+static void answer_error(Worker *w, VarlinkCall *call, const char *error, const char *member,
+                         Slice v)
 {
         Buffer *b;
 
@@ -230,7 +239,8 @@ static void run(Worker *w, VarlinkCall *call, const VarlinkScan *scan, const Var
                 answer_error(w, call, "io.brood.Worker.NoSuchHandler", "handler", name);
                 return;
         }
-        if (w->unsent_since && (h->usec > QUICK_USEC || clock_monotonic() - w->unsent_since > HOLD_USEC))
+        if (w->unsent_since &&
+            (h->usec > QUICK_USEC || clock_monotonic() - w->unsent_since > HOLD_USEC))
                 w->broken |= worker_flush(w) < 0;
         if (!slot_page_begin(w->page)) {
                 answer_recalled(w, call);
@@ -275,8 +285,9 @@ static int init_module(Worker *w, const VarlinkScan *scan, const VarlinkNode *se
 
         if (!w->module->worker_init)
                 return 0;
-        object = settings->present ? json_loadb(varlink_slice(scan, settings).data, settings->length, 0, NULL)
-                                   : json_object();
+        object = settings->present
+                         ? json_loadb(varlink_slice(scan, settings).data, settings->length, 0, NULL)
+                         : json_object();
         if (!object || w->module->worker_init(object) != 0)
                 r = -EINVAL;
         json_decref(object);
@@ -288,8 +299,10 @@ static void prepare(Worker *w, VarlinkCall *call, const VarlinkScan *scan, const
         Buffer *b;
 
         if (w->handlers ||
-            offer_handlers(w, scan, varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_HANDLERS)) < 0 ||
-            init_module(w, scan, varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_SETTINGS)) < 0) {
+            offer_handlers(w, scan, varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_HANDLERS)) <
+                    0 ||
+            init_module(w, scan, varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_SETTINGS)) <
+                    0) {
                 fprintf(stderr, "<3>module %s: worker_init refused to start\n", w->module->name);
                 w->broken = true;
                 return;
@@ -394,7 +407,8 @@ int worker_serve(const WorkerOptions *options)
         w.job.cancel_fd = -1;
         r = varlink_service_init(&w.service);
         if (r == 0)
-                r = varlink_interface_new(&w.interface, SLICE(IO_BROOD_WORKER_TEXT), error, sizeof(error));
+                r = varlink_interface_new(&w.interface, SLICE(IO_BROOD_WORKER_TEXT), error,
+                                          sizeof(error));
         if (r < 0)
                 return 1;
         varlink_service_add(&w.service, w.interface);

@@ -18,6 +18,6 @@ typedef struct WorkerOptions {
 } WorkerOptions;
 
 /* Does not return before the end: 0 after Leave or when the supervisor closed the connections, else
- * a status for exit(). When the sentinel says that the supervisor is gone, the process ends at once,
- * after everything that it started. */
+ * a status for exit(). When the sentinel says that the supervisor is gone, the process ends at
+ * once, after everything that it started. */
 int worker_serve(const WorkerOptions *options);

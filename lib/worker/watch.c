@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The watching thread: hears the control connection and the parent sentinel while the main thread is
- * in a handler. */
+/* The watching thread: hears the control connection and the parent sentinel while the main thread
+ * is in a handler. */
 
 #include <errno.h>
 #include <poll.h>
@@ -42,7 +42,8 @@ static void remember_cancel(Worker *w, const char *id, int attempt, CancelReason
 static void cancel(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)
 {
         Slice text = varlink_slice(scan, varlink_field(scan, in, IO_BROOD_WORKER_CANCEL_IN_ID));
-        int attempt = (int)varlink_int(scan, varlink_field(scan, in, IO_BROOD_WORKER_CANCEL_IN_ATTEMPT));
+        int attempt = (int)varlink_int(scan,
+                                       varlink_field(scan, in, IO_BROOD_WORKER_CANCEL_IN_ATTEMPT));
         CancelReason reason = CANCEL_CANCEL +
                               varlink_field(scan, in, IO_BROOD_WORKER_CANCEL_IN_REASON)->child;
         char id[UUID_TEXT + 1];
@@ -94,8 +95,9 @@ static bool hear_control(Control *c)
         if (n == 0 || varlink_server_feed(&c->server, bytes, (size_t)n) < 0)
                 return false;
         if (buffer_len(&c->server.out))
-                (void)fd_send(c->worker->control, buffer_bytes(&c->server.out), buffer_len(&c->server.out),
-                              NULL, 0, MSG_DONTWAIT); /* nobody is hurt if an empty reply is lost */
+                (void)fd_send(c->worker->control, buffer_bytes(&c->server.out),
+                              buffer_len(&c->server.out), NULL, 0,
+                              MSG_DONTWAIT); /* nobody is hurt if an empty reply is lost */
         buffer_clear(&c->server.out, 4096);
         (void)worker_flush(c->worker); /* a stuck handler may sit on others' answers */
         return true;

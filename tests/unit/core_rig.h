@@ -67,7 +67,8 @@ static inline const char *attempts_fault(const Job *j)
         FAULT_IF(j->attempt && (!j->n_attempts || job_last_attempt(j)->number != j->attempt));
         for (uint32_t i = 0; i < j->n_attempts; i++) {
                 const Attempt *a = &j->attempts[i];
-                bool runs = j->state == JOB_RUNNING && j->request == REQUEST_NONE && i + 1 == j->n_attempts;
+                bool runs = j->state == JOB_RUNNING && j->request == REQUEST_NONE &&
+                            i + 1 == j->n_attempts;
 
                 FAULT_IF(i && a->number <= a[-1].number);
                 FAULT_IF((a->outcome == OUTCOME_NONE) != runs);
@@ -75,7 +76,8 @@ static inline const char *attempts_fault(const Job *j)
         return NULL;
 }
 
-/* Where a job that waits, runs or is kept has to be found. Whoever is given a job marks its slot. */
+/* Where a job that waits, runs or is kept has to be found. Whoever is given a job marks its slot.
+ */
 static inline const char *place_fault(Core *core, Job *j)
 {
         bool ready = j->ready_index != HEAP_NONE, still = j->listed && j->request == REQUEST_NONE;
@@ -90,13 +92,14 @@ static inline const char *place_fault(Core *core, Job *j)
         FAULT_IF((j->events != 0) == list_empty(&j->event_link));
         if (!still)
                 return NULL;
-        FAULT_IF(j->cancel_asked && !job_state_ended(j->state) && j->state != JOB_RUNNING && !j->slot &&
-                 !(j->events & EVENT_CLAIMED));
+        FAULT_IF(j->cancel_asked && !job_state_ended(j->state) && j->state != JOB_RUNNING &&
+                 !j->slot && !(j->events & EVENT_CLAIMED));
         FAULT_IF(j->state == JOB_QUEUED && ready + (j->slot || j->events & EVENT_CLAIMED) != 1);
         FAULT_IF(j->state == JOB_SCHEDULED && (!j->due || j->due > j->ready_at));
         FAULT_IF((j->state == JOB_BLOCKED) != !list_empty(&j->blockers));
         FAULT_IF(job_state_ended(j->state) && !j->due && list_empty(&j->finished));
-        FAULT_IF(job_state_ended(j->state) && !(j->has & JOB_HAS_KEEP) && j->due && !list_empty(&j->finished));
+        FAULT_IF(job_state_ended(j->state) && !(j->has & JOB_HAS_KEEP) && j->due &&
+                 !list_empty(&j->finished));
         FAULT_IF(job_state_ended(j->state) && (j->slot || !list_empty(&j->dependents)));
         return NULL;
 }
@@ -174,7 +177,8 @@ typedef struct Rig {
 
 #define RIG_LIMITS ((CoreLimits){ .keep = 3600 * USEC_PER_SEC, .keep_max = 100000 })
 #define RIG_POLICY                                                                                 \
-        ((JobPolicy){ .backoff = USEC_PER_SEC, .backoff_max = 60 * USEC_PER_SEC, .max_attempts = 3 })
+        ((JobPolicy){                                                                              \
+                .backoff = USEC_PER_SEC, .backoff_max = 60 * USEC_PER_SEC, .max_attempts = 3 })
 
 static inline void rig_sound(Rig *r)
 {
@@ -220,7 +224,10 @@ static inline Uuid uuid_of(uint64_t number)
 /* A plain job with an id of its own. */
 static inline JobSpec rig_spec(Rig *r)
 {
-        return (JobSpec){ .handler = r->handler, .id = uuid_of(++r->ids), .args = SLICE("{}"), .uid = 1000,
+        return (JobSpec){ .handler = r->handler,
+                          .id = uuid_of(++r->ids),
+                          .args = SLICE("{}"),
+                          .uid = 1000,
                           .gid = 1000 };
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* How a job travels: admission, claim, attempt, settlement. (Predecessors: test_core_after.c; how it
- * ends and is forgotten: test_core_end.c.) */
+/* How a job travels: admission, claim, attempt, settlement. (Predecessors: test_core_after.c; how
+ * it ends and is forgotten: test_core_end.c.) */
 
 #include "core_rig.h"
 
@@ -64,7 +64,8 @@ static void a_refused_commit_undoes_the_admission(void **state UNUSED)
 
 static void a_job_after_a_refused_one_ends_cancelled(void **state UNUSED)
 {
-        for (int early = 0; early < 2; early++) { /* it is admitted before the other is refused, or after */
+        for (int early = 0; early < 2;
+             early++) { /* it is admitted before the other is refused, or after */
                 AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
                 JobSpec first = rig_spec(r), second = rig_spec(r);
                 Job *job = rig_submit(r, &first), *dependent;
@@ -153,9 +154,11 @@ static void limits_refuse_what_is_one_too_many(void **state UNUSED)
         };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
-                AUTO(rig_free) Rig *r = rig_new((CoreLimits){ .max_queued = cases[i].queued,
-                                                              .max_bytes = cases[i].bytes,
-                                                              .keep = USEC_INFINITY, .keep_max = 1000 });
+                AUTO(rig_free)
+                Rig *r = rig_new((CoreLimits){ .max_queued = cases[i].queued,
+                                               .max_bytes = cases[i].bytes,
+                                               .keep = USEC_INFINITY,
+                                               .keep_max = 1000 });
                 Job *first;
                 JobSpec spec;
 
@@ -286,7 +289,8 @@ static void a_key_is_free_again_when_its_job_has_ended(void **state UNUSED)
                 spec.id = uuid_of(++r->ids);
                 assert_ptr_equal(rig_submit_duplicate(r, &spec), job);
                 rig_settle(r, job, i ? OUTCOME_SUCCEEDED : OUTCOME_CANCELLED);
-                assert_ptr_equal(rig_submit_duplicate(r, &spec), job); /* not before the store has it */
+                assert_ptr_equal(rig_submit_duplicate(r, &spec),
+                                 job); /* not before the store has it */
                 rig_rest(r);
         }
         assert_int_equal(r->core.keys.count, 0);
@@ -328,8 +332,10 @@ static void a_call_admits_all_of_its_jobs_or_none(void **state UNUSED)
         };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
-                AUTO(rig_free) Rig *r = rig_new((CoreLimits){ .max_queued = cases[i].queued,
-                                                              .max_bytes = cases[i].bytes, .keep_max = 10 });
+                AUTO(rig_free)
+                Rig *r = rig_new((CoreLimits){ .max_queued = cases[i].queued,
+                                               .max_bytes = cases[i].bytes,
+                                               .keep_max = 10 });
                 JobSpec specs[6], there = rig_spec(r);
                 const Uuid nobody = uuid_of(987654321);
                 bool duplicate[6];
@@ -358,7 +364,8 @@ static void a_call_admits_all_of_its_jobs_or_none(void **state UNUSED)
                         specs[5].has = JOB_HAS_UNIQUE_KEY;
                         specs[5].unique_key = SLICE("y");
                 }
-                CHECK(core_submit(&r->core, specs, 6, r->now, jobs, duplicate, &missing) == cases[i].error,
+                CHECK(core_submit(&r->core, specs, 6, r->now, jobs, duplicate, &missing) ==
+                              cases[i].error,
                       cases[i].name);
                 rig_sound(r);
                 if (cases[i].error == CORE_E_NO_BLOCKER)
@@ -607,7 +614,9 @@ static void an_untouched_job_that_was_cancelled_ends(void **state UNUSED)
 
 static void progress_stays_between_nothing_and_all(void **state UNUSED)
 {
-        static const double cases[][2] = { { -1, 0 }, { 0, 0 }, { 0.25, 0.25 }, { 1, 1 }, { 7, 1 } };
+        static const double cases[][2] = {
+                { -1, 0 }, { 0, 0 }, { 0.25, 0.25 }, { 1, 1 }, { 7, 1 }
+        };
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         Job *job = rig_job(r);
 
@@ -776,7 +785,9 @@ static void a_retry_waits_for_its_backoff(void **state UNUSED)
 static void the_result_is_that_of_the_last_attempt(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
-        AttemptEnd first = { .outcome = OUTCOME_ERROR, .may_retry = true, .result = SLICE("{\"try\":1}") };
+        AttemptEnd first = { .outcome = OUTCOME_ERROR,
+                             .may_retry = true,
+                             .result = SLICE("{\"try\":1}") };
         AttemptEnd last = { .outcome = OUTCOME_ERROR, .result = SLICE("{}") };
         Job *job = rig_job(r);
 

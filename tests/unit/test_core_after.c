@@ -87,7 +87,9 @@ static void when_one_before_it_ends_badly_so_does_it(void **state UNUSED)
                         rig_cancel(r, a);
                 } else {
                         rig_run(r, a);
-                        rig_settle(r, a, cases[i].state == JOB_FAILED ? OUTCOME_ERROR : OUTCOME_WORKER_DIED);
+                        rig_settle(r, a,
+                                   cases[i].state == JOB_FAILED ? OUTCOME_ERROR
+                                                                : OUTCOME_WORKER_DIED);
                 }
                 rig_store(r);
                 assert_int_equal(a->state, cases[i].state);
@@ -140,7 +142,8 @@ static void one_that_does_not_exist_refuses_the_job(void **state UNUSED)
 
                 spec.blockers = blockers;
                 spec.n_blockers = 2;
-                CHECK(core_submit(&r->core, &spec, 1, r->now, jobs, duplicate, &missing) == CORE_E_NO_BLOCKER,
+                CHECK(core_submit(&r->core, &spec, 1, r->now, jobs, duplicate, &missing) ==
+                              CORE_E_NO_BLOCKER,
                       cases[i].name);
                 CHECK(uuid_equal(&missing, &cases[i].id), cases[i].name);
                 rig_sound(r);
@@ -160,7 +163,8 @@ static void jobs_of_one_call_may_wait_for_those_before_them_only(void **state UN
 
         specs[0].blockers = &specs[2].id;
         specs[0].n_blockers = 1;
-        assert_int_equal(core_submit(&r->core, specs, 3, r->now, jobs, duplicate, &missing), CORE_E_NO_BLOCKER);
+        assert_int_equal(core_submit(&r->core, specs, 3, r->now, jobs, duplicate, &missing),
+                         CORE_E_NO_BLOCKER);
         assert_true(uuid_equal(&missing, &specs[2].id));
         rig_sound(r);
         specs[0].n_blockers = 0;
@@ -381,7 +385,8 @@ static void who_waits_longer_than_its_ttl_expires(void **state UNUSED)
                 r->now++;
                 core_tick(&r->core, r->now);
                 rig_sound(r);
-                CHECK(strcmp(job_state_name(job->state), waits[i]) == 0, waits[i]); /* the store first */
+                CHECK(strcmp(job_state_name(job->state), waits[i]) == 0,
+                      waits[i]); /* the store first */
                 rig_store(r);
                 CHECK(job->state == JOB_EXPIRED, waits[i]);
                 CHECK(job->reason, waits[i]);
@@ -438,7 +443,8 @@ static void a_crowd_that_is_due_together_is_served_in_turns(void **state UNUSED)
 
                 spec.has = JOB_HAS_DELAY;
                 spec.delay = USEC_PER_SEC;
-                assert_int_equal(core_submit(&r->core, &spec, 1, r->now, &job, &duplicate, &missing), 0);
+                assert_int_equal(
+                        core_submit(&r->core, &spec, 1, r->now, &job, &duplicate, &missing), 0);
         }
         quick(r);
         rig_sound(r);

@@ -24,7 +24,8 @@ static Job *job_at(Rig *r, const char *where)
                 spec.n_blockers = 1;
         }
         job = rig_admit(r, &spec);
-        if (strcmp(where, "being claimed") == 0 || strcmp(where, "claimed, and nobody knows it") == 0)
+        if (strcmp(where, "being claimed") == 0 ||
+            strcmp(where, "claimed, and nobody knows it") == 0)
                 assert_ptr_equal(core_claim(&r->core, r->pool), job);
         if (strcmp(where, "claimed, and nobody knows it") == 0)
                 rig_store(r);
@@ -134,7 +135,8 @@ static void a_marked_job_ends_cancelled_unless_it_succeeds(void **state UNUSED)
 
                 rig_cancel(r, job);
                 rig_end(r, job, (Outcome)outcome);
-                CHECK(job->state == (succeeds ? JOB_SUCCEEDED : JOB_CANCELLED), outcome_name((Outcome)outcome));
+                CHECK(job->state == (succeeds ? JOB_SUCCEEDED : JOB_CANCELLED),
+                      outcome_name((Outcome)outcome));
                 CHECK((job->reason == NULL) == succeeds, outcome_name((Outcome)outcome));
         }
 }
@@ -194,8 +196,13 @@ static void who_ended_badly_gets_a_new_budget_but_not_new_numbers(void **state U
 
 static void only_who_ended_badly_can_be_retried(void **state UNUSED)
 {
-        static const char *const open[] = { "scheduled", "blocked", "queued", "being claimed", "on a slot",
-                                            "running", "being settled to retry",
+        static const char *const open[] = { "scheduled",
+                                            "blocked",
+                                            "queued",
+                                            "being claimed",
+                                            "on a slot",
+                                            "running",
+                                            "being settled to retry",
                                             "being settled as succeeded" };
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         JobSpec spec = rig_spec(r);
@@ -220,7 +227,9 @@ static void a_retried_job_starts_with_a_clean_record(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         JobSpec spec = rig_spec(r);
-        AttemptEnd end = { .outcome = OUTCOME_WORKER_DIED, .may_retry = true, .result = SLICE("{}") };
+        AttemptEnd end = { .outcome = OUTCOME_WORKER_DIED,
+                           .may_retry = true,
+                           .result = SLICE("{}") };
         Job *job;
 
         r->pool->policy.poison_deaths = 1;
@@ -397,7 +406,9 @@ static void a_job_with_its_own_time_is_kept_for_that(void **state UNUSED)
         static const struct {
                 const char *name;
                 usec_t keep;
-        } cases[] = { { "longer than others", 7200 * USEC_PER_SEC }, { "shorter", USEC_PER_SEC }, { "not at all", 0 } };
+        } cases[] = { { "longer than others", 7200 * USEC_PER_SEC },
+                      { "shorter", USEC_PER_SEC },
+                      { "not at all", 0 } };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
@@ -461,7 +472,8 @@ static void what_is_pinned_stays_until_it_is_let_go(void **state UNUSED)
                 for (int k = 0; k < 5; k++) {
                         rig_wait(r, 10 * USEC_PER_SEC);
                         CHECK(there(r, 1), cases[i].name);
-                        CHECK(core_next_due(&r->core) > r->now, cases[i].name); /* nobody spins meanwhile */
+                        CHECK(core_next_due(&r->core) > r->now,
+                              cases[i].name); /* nobody spins meanwhile */
                 }
                 job->pins = 0;
                 rig_wait(r, 2 * USEC_PER_SEC);
@@ -498,11 +510,36 @@ static void nobody_is_forgotten_whose_end_is_not_yet_heard(void **state UNUSED)
         assert_int_equal(r->core.ids.count, 0);
 }
 
+static void who_is_forgotten_in_the_middle_of_a_retry_leaves_nothing(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        JobSpec spec = rig_spec(r);
+        Job *job;
+
+        spec.has = JOB_HAS_UNIQUE_KEY;
+        spec.unique_key = SLICE("k");
+        job = rig_ended_job(r, &spec, JOB_CANCELLED);
+        assert_true(core_retry(&r->core, job, r->now));
+        core_forget(&r->core, job);
+        rig_sound(r);
+        assert_int_equal(r->core.keys.count, 0);
+        assert_int_equal(r->core.bytes, 0);
+        assert_null(core_next_request(&r->core));
+}
+
 static void a_core_can_end_in_the_middle_of_everything(void **state UNUSED)
 {
         static const char *const cases[] = {
-                "being admitted", "scheduled", "blocked", "queued", "being claimed", "on a slot", "running",
-                "claimed, and nobody knows it", "being settled to retry", "being settled as succeeded",
+                "being admitted",
+                "scheduled",
+                "blocked",
+                "queued",
+                "being claimed",
+                "on a slot",
+                "running",
+                "claimed, and nobody knows it",
+                "being settled to retry",
+                "being settled as succeeded",
         };
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
 
@@ -518,7 +555,8 @@ static void a_core_can_end_in_the_middle_of_everything(void **state UNUSED)
                 spec.unique_key = i ? SLICE("a") : SLICE("b");
                 if (i == 2)
                         spec.uid = 1;
-                assert_true(core_retry(&r->core, rig_ended_job(r, &spec, JOB_CANCELLED), r->now) || i == 2);
+                assert_true(core_retry(&r->core, rig_ended_job(r, &spec, JOB_CANCELLED), r->now) ||
+                            i == 2);
                 rig_sound(r);
         }
 }
@@ -548,6 +586,7 @@ int main(void)
                 cmocka_unit_test(what_is_pinned_stays_until_it_is_let_go),
                 cmocka_unit_test(a_pinned_job_does_not_keep_the_others),
                 cmocka_unit_test(nobody_is_forgotten_whose_end_is_not_yet_heard),
+                cmocka_unit_test(who_is_forgotten_in_the_middle_of_a_retry_leaves_nothing),
                 cmocka_unit_test(a_core_can_end_in_the_middle_of_everything),
         };
 

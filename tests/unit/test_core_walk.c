@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A random walk over the core: clients, workers, a store that refuses now and then, and time, all by
- * one seed. BROOD_SEED=… repeats a walk; what it was is told on failure. */
+/* A random walk over the core: clients, workers, a store that refuses now and then, and time, all
+ * by one seed. BROOD_SEED=… repeats a walk; what it was is told on failure. */
 
 #include "core_rig.h"
 
-enum { STEPS = 200000, CHECK_EVERY = 1000, MODEL = 4096, USERS = 3, POOLS = 2, HANDLERS = 3, KEYS = 6 };
+enum {
+        STEPS = 200000,
+        CHECK_EVERY = 1000,
+        MODEL = 4096,
+        USERS = 3,
+        POOLS = 2,
+        HANDLERS = 3,
+        KEYS = 6
+};
 
 /* What the walk knows of a job without asking the core. */
 typedef struct Known {
@@ -150,7 +158,9 @@ static void submit(Walk *w)
                         WALK_CHECK(w, slice_equal(job_key(jobs[i]), specs[i].unique_key));
                         continue;
                 }
-                w->known[number_of(&jobs[i]->id) % MODEL] = (Known){ .id = jobs[i]->id, .job = jobs[i], .uid = jobs[i]->uid,
+                w->known[number_of(&jobs[i]->id) % MODEL] = (Known){ .id = jobs[i]->id,
+                                                                     .job = jobs[i],
+                                                                     .uid = jobs[i]->uid,
                                                                      .budget = jobs[i]->budget };
         }
 }
@@ -294,11 +304,14 @@ static void begin(Walk *w, Job *job)
 
 static void end(Walk *w, unsigned i)
 {
-        static const Outcome outcomes[] = { OUTCOME_SUCCEEDED, OUTCOME_SUCCEEDED, OUTCOME_ERROR, OUTCOME_TIMEOUT,
-                                            OUTCOME_WORKER_DIED, OUTCOME_WORKER_DIED, OUTCOME_SHUTDOWN };
+        static const Outcome outcomes[] = { OUTCOME_SUCCEEDED,   OUTCOME_SUCCEEDED,
+                                            OUTCOME_ERROR,       OUTCOME_TIMEOUT,
+                                            OUTCOME_WORKER_DIED, OUTCOME_WORKER_DIED,
+                                            OUTCOME_SHUTDOWN };
         Job *job = w->held[i];
         Known *k = known_of(w, job);
-        AttemptEnd e = { .outcome = outcomes[draw(w, ELEMENTS(outcomes))], .may_retry = chance(w, 80),
+        AttemptEnd e = { .outcome = outcomes[draw(w, ELEMENTS(outcomes))],
+                         .may_retry = chance(w, 80),
                          .result = chance(w, 50) ? SLICE("{\"r\":1}") : (Slice){ NULL, 0 },
                          .certificate = chance(w, 20) ? certificate_new("words") : NULL };
 
@@ -363,11 +376,13 @@ static void check(Walk *w)
         uint64_t lives = 0;
 
         if (fault)
-                fail_msg("BROOD_SEED=%llu, step %d: %s", (unsigned long long)w->seed, w->step, fault);
+                fail_msg("BROOD_SEED=%llu, step %d: %s", (unsigned long long)w->seed, w->step,
+                         fault);
         for (unsigned i = 0; i < MODEL; i++) {
                 const Known *k = &w->known[i];
 
-                WALK_CHECK(w, !k->lives || (k->job && core_find(&w->core, &k->id, k->uid, false) == k->job));
+                WALK_CHECK(w, !k->lives || (k->job &&
+                                            core_find(&w->core, &k->id, k->uid, false) == k->job));
                 lives += k->lives && !job_is_returning(k->job) && job_is_open(k->job);
         }
         WALK_CHECK(w, lives <= w->core.open);
@@ -398,7 +413,8 @@ static void walk_home(Walk *w)
 {
         for (int i = 0; i < POOLS; i++)
                 w->pools[i]->paused = false;
-        for (int turn = 0; turn < 100000 && (w->core.open || !list_empty(&w->core.requests)); turn++) {
+        for (int turn = 0; turn < 100000 && (w->core.open || !list_empty(&w->core.requests));
+             turn++) {
                 for (int i = 0; i < POOLS; i++)
                         (void)core_claim(&w->core, w->pools[i]);
                 ask_store(w);
@@ -461,7 +477,8 @@ static void a_random_walk_breaks_no_invariant(void **state UNUSED)
         walk_init(w, seed);
         walk(w);
         check(w);
-        WALK_CHECK(w, w->claims > 1000 && w->ends > 1000 && w->refusals > 10); /* it went somewhere */
+        WALK_CHECK(w,
+                   w->claims > 1000 && w->ends > 1000 && w->refusals > 10); /* it went somewhere */
         walk_home(w);
         core_fini(&w->core);
         free(w);

@@ -44,15 +44,18 @@ static void each_state_allows_its_successors_and_no_other(void **state UNUSED)
 
         for (int from = 0; from < JOB_N_STATES; from++)
                 for (int to = 0; to < JOB_N_STATES; to++)
-                        if (job_state_allows((JobState)from, (JobState)to) != (table[from][to] == 'x'))
+                        if (job_state_allows((JobState)from, (JobState)to) !=
+                            (table[from][to] == 'x'))
                                 fail_msg("%s to %s is%s allowed", job_state_name((JobState)from),
-                                         job_state_name((JobState)to), table[from][to] == 'x' ? " not" : "");
+                                         job_state_name((JobState)to),
+                                         table[from][to] == 'x' ? " not" : "");
 }
 
 static void only_the_five_last_states_are_ends(void **state UNUSED)
 {
         for (int s = 0; s < JOB_N_STATES; s++)
-                CHECK(job_state_ended((JobState)s) == (s >= JOB_SUCCEEDED), job_state_name((JobState)s));
+                CHECK(job_state_ended((JobState)s) == (s >= JOB_SUCCEEDED),
+                      job_state_name((JobState)s));
         assert_int_equal(JOB_N_STATES - JOB_SUCCEEDED, 5);
 }
 

@@ -79,7 +79,8 @@ static void starting_again_changes_nothing(void **state UNUSED)
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 Ladder l = { cases[i].at, 42 };
 
-                CHECK(ladder_start(&l, cases[i].force, GRACE, NOW) == cases[i].taken, cases[i].name);
+                CHECK(ladder_start(&l, cases[i].force, GRACE, NOW) == cases[i].taken,
+                      cases[i].name);
                 CHECK(l.rung == MAX(cases[i].at, cases[i].taken), cases[i].name);
                 CHECK((l.next == 42) == (cases[i].taken == RUNG_NONE), cases[i].name);
         }

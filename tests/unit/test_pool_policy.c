@@ -23,7 +23,9 @@ static void the_wish_follows_from_the_census(void **state UNUSED)
                 { "scaled down to nothing", { 3, 2, 0, 0, 0, false }, { 0, 3, 0, 2 } },
                 { "scaled up", { 2, 1, 0, 5, 1, false }, { 1, 0, 3, 0 } },
                 { "too many spares", { 4, 3, 0, 4, 1, false }, { 0, 0, 0, 2 } },
-                { "spares are promoted before they are too many", { 2, 3, 0, 4, 1, false }, { 2, 0, 0, 0 } },
+                { "spares are promoted before they are too many",
+                  { 2, 3, 0, 4, 1, false },
+                  { 2, 0, 0, 0 } },
                 { "more start than are wanted", { 4, 1, 3, 4, 1, false }, { 0, 0, 0, 0 } },
                 { "too many active, too few spares", { 6, 0, 0, 4, 2, false }, { 0, 2, 2, 0 } },
                 { "an open breaker lets one try", { 0, 0, 0, 4, 1, true }, { 0, 0, 1, 0 } },
@@ -65,9 +67,11 @@ static void every_pool_comes_to_rest_with_what_is_wanted(void **state UNUSED)
                         fulfil(&c, &w);
                 }
                 w = pool_wish(&c);
-                if (w.promote || w.demote || w.start || w.leave || c.active != c.min || c.spare != c.spares)
-                        fail_msg("active=%u spare=%u starting=%u min=%u spares=%u never rests", first.active,
-                                 first.spare, first.starting, first.min, first.spares);
+                if (w.promote || w.demote || w.start || w.leave || c.active != c.min ||
+                    c.spare != c.spares)
+                        fail_msg("active=%u spare=%u starting=%u min=%u spares=%u never rests",
+                                 first.active, first.spare, first.starting, first.min,
+                                 first.spares);
         }
 }
 

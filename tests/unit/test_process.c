@@ -77,7 +77,9 @@ static void descriptors_arrive_in_order_and_no_other_does(void **state UNUSED)
         char *argv[] = { self, (char *)"list-descriptors", NULL };
         int open_one = open("/dev/null", O_RDONLY), ends[2], fds[PROCESS_MAX_FDS], n = 0, status;
         ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-        ProcessStart start = { .path = self, .argv = argv, .environment = environ, .in = -1, .err = 2 };
+        ProcessStart start = {
+                .path = self, .argv = argv, .environment = environ, .in = -1, .err = 2
+        };
         pid_t pid;
 
         assert_true(length > 0 && open_one > 0);
@@ -105,7 +107,8 @@ static void descriptors_arrive_in_order_and_no_other_does(void **state UNUSED)
                 n = (int)fd_read_all(ends[0], found, sizeof(found) - 1);
                 assert_true(n >= 0);
                 found[n] = '\0';
-                (void)snprintf(expected, sizeof(expected), "%.*s", (int)buffer_len(&want), buffer_bytes(&want));
+                (void)snprintf(expected, sizeof(expected), "%.*s", (int)buffer_len(&want),
+                               buffer_bytes(&want));
                 assert_string_equal(found, expected);
                 close(ends[0]);
                 for (unsigned i = 0; i < count; i++)
@@ -131,8 +134,13 @@ static void what_cannot_be_started_leaves_no_child(void **state UNUSED)
         char *argv[] = { (char *)"x", NULL };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
-                ProcessStart start = { .path = cases[i].path, .argv = argv, .environment = no_environment,
-                                       .in = -1, .out = -1, .err = -1, .directory = cases[i].directory };
+                ProcessStart start = { .path = cases[i].path,
+                                       .argv = argv,
+                                       .environment = no_environment,
+                                       .in = -1,
+                                       .out = -1,
+                                       .err = -1,
+                                       .directory = cases[i].directory };
                 pid_t pid = 42;
                 int pidfd = 43;
 
@@ -185,7 +193,8 @@ static void it_knows_its_own_pid_before_it_runs(void **state UNUSED)
 {
         char variable[64] = "LISTEN_PID=xxxxxxxxxxxxxxxxxxxx";
         char *const environment[] = { variable, NULL };
-        ProcessStart start = { .environment = environment, .pid_to = variable + strlen("LISTEN_PID=") };
+        ProcessStart start = { .environment = environment,
+                               .pid_to = variable + strlen("LISTEN_PID=") };
         char out[512];
 
         run_shell(&start, "test \"$LISTEN_PID\" = $$ && echo same", out, sizeof(out));
@@ -198,10 +207,13 @@ static void it_gets_a_group_or_a_session_if_asked(void **state UNUSED)
                 const char *name;
                 bool session, group;
                 int leads; /* bit 0: a group, bit 1: a session */
-        } cases[] = { { "nothing", false, false, 0 }, { "group", false, true, 1 }, { "session", true, false, 3 } };
+        } cases[] = { { "nothing", false, false, 0 },
+                      { "group", false, true, 1 },
+                      { "session", true, false, 3 } };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
-                ProcessStart start = { .new_session = cases[i].session, .new_group = cases[i].group };
+                ProcessStart start = { .new_session = cases[i].session,
+                                       .new_group = cases[i].group };
                 int pid, group, session;
                 char out[512];
 
@@ -218,8 +230,13 @@ static void it_gets_a_group_or_a_session_if_asked(void **state UNUSED)
 static pid_t child_of_a_dead_parent(bool die_with_parent)
 {
         char *argv[] = { (char *)"sleep", (char *)"600", NULL };
-        ProcessStart start = { .path = "/bin/sleep", .argv = argv, .environment = no_environment, .in = -1,
-                               .out = -1, .err = -1, .die_with_parent = die_with_parent };
+        ProcessStart start = { .path = "/bin/sleep",
+                               .argv = argv,
+                               .environment = no_environment,
+                               .in = -1,
+                               .out = -1,
+                               .err = -1,
+                               .die_with_parent = die_with_parent };
         int ends[2];
         pid_t parent, child = 0;
 
@@ -317,7 +334,8 @@ static void a_daemonized_grandchild_ends_too(void **state UNUSED)
         pid_t daemon;
 
         assert_int_equal(orphans_adopt(), 0);
-        run_shell(&start, "setsid sh -c 'sleep 600 >/dev/null & echo $!; exec >/dev/null'", out, sizeof(out));
+        run_shell(&start, "setsid sh -c 'sleep 600 >/dev/null & echo $!; exec >/dev/null'", out,
+                  sizeof(out));
         daemon = (pid_t)strtol(out, NULL, 10);
         assert_true(daemon > 1);
         assert_int_equal(kill(daemon, 0), 0);
@@ -338,10 +356,13 @@ static void a_verdict_is_said_in_words(void **state UNUSED)
                 { 0x0000, 0, 0, false, "ended with status 0" },
                 { 0x0300, 3, 0, false, "ended with status 3" },
                 { 0xff00, 255, 0, false, "ended with status 255" },
+                { -1, -1, 0, false, "ended, nobody knows how," },
                 { SIGKILL, -1, SIGKILL, false, "was killed by SIGKILL" },
                 { SIGSEGV | 0x80, -1, SIGSEGV, true, "was killed by SIGSEGV (core dumped)" },
         };
-        struct rusage usage = { .ru_utime = { 1, 500000 }, .ru_stime = { 2, 700000 }, .ru_maxrss = 1000 };
+        struct rusage usage = { .ru_utime = { 1, 500000 },
+                                .ru_stime = { 2, 700000 },
+                                .ru_maxrss = 1000 };
         char words[96];
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
@@ -360,8 +381,9 @@ static void signals_have_names_both_ways(void **state UNUSED)
         static const struct {
                 const char *name;
                 int number;
-        } cases[] = { { "SEGV", SIGSEGV }, { "SIGSEGV", SIGSEGV }, { "TERM", SIGTERM }, { "", 0 }, { "SIG", 0 },
-                      { "segv", 0 }, { "NOSUCH", 0 }, { "SIGSIGSEGV", 0 } };
+        } cases[] = { { "SEGV", SIGSEGV }, { "SIGSEGV", SIGSEGV }, { "TERM", SIGTERM },
+                      { "", 0 },           { "SIG", 0 },           { "segv", 0 },
+                      { "NOSUCH", 0 },     { "SIGSIGSEGV", 0 } };
         char name[32];
 
         for (size_t i = 0; i < ELEMENTS(cases); i++)
@@ -463,8 +485,16 @@ static void what_cannot_be_written_is_not_left_out(void **state UNUSED)
 static void what_is_no_preparation_is_refused(void **state UNUSED)
 {
         static const char *const cases[] = {
-                "", "[]", "{", "{\"pool\":1}", "{\"slots\":\"1\"}", "{\"command\":\"x\"}", "{\"command\":[1]}",
-                "{\"pool\":\"x\",\"command\":[\"a\",null]}", "{\"settings\":[]}", "{\"handlers\":{}}",
+                "",
+                "[]",
+                "{",
+                "{\"pool\":1}",
+                "{\"slots\":\"1\"}",
+                "{\"command\":\"x\"}",
+                "{\"command\":[1]}",
+                "{\"pool\":\"x\",\"command\":[\"a\",null]}",
+                "{\"settings\":[]}",
+                "{\"handlers\":{}}",
         };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {

@@ -21,7 +21,8 @@ static void pools_and_handlers_are_made_once(void **state UNUSED)
 /* A job at each place of its life, and another pool to go to. */
 typedef struct Scene {
         CorePool *to;
-        Job *admitting, *scheduled, *blocked, *queued, *claiming, *placed, *running, *settling, *done;
+        Job *admitting, *scheduled, *blocked, *queued, *claiming, *placed, *running, *settling,
+                *done;
 } Scene;
 
 static Scene set_scene(Rig *r)

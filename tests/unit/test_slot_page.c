@@ -58,9 +58,9 @@ static void the_count_wraps_without_closing(void **state UNUSED)
         assert_int_equal(slot_page_close(&page), 1);
 }
 
-/* One thread begins runs, one recalls and opens again. What was begun, the worker must know of; what
- * was recalled, it must not begin. The worker tells what it did through `did`, one round after the
- * other: `turn` says whose it is after the race. */
+/* One thread begins runs, one recalls and opens again. What was begun, the worker must know of;
+ * what was recalled, it must not begin. The worker tells what it did through `did`, one round after
+ * the other: `turn` says whose it is after the race. */
 typedef struct Race {
         SlotPage page;
         _Atomic uint64_t go, finished; /* rounds */

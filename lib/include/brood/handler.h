@@ -99,7 +99,8 @@ int brood_job_fail(BroodJob *job, int retry, json_t *details, const char *format
         __attribute__((format(printf, 4, 5)));
 
 /* Fails the job because its arguments are wrong: no retry. Always returns 1. */
-int brood_job_bad_args(BroodJob *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int brood_job_bad_args(BroodJob *job, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 
 #ifdef __cplusplus
 }
