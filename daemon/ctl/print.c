@@ -175,7 +175,7 @@ ShortText time_text(usec_t at)
         if (!at || !localtime_r(&seconds, &tm))
                 return t;
         if (!strftime(t.text, sizeof(t.text), "%a %Y-%m-%d %H:%M:%S %Z", &tm))
-                strcpy(t.text, "-");
+                t = (ShortText){ "-" };
         return t;
 }
 
