@@ -172,6 +172,7 @@ int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **
         int r = 0;
 
         for (unsigned i = 0; i < n; i++) {
+                ASSERT(specs[i].handler->pool);
                 jobs[i] = existing(core, &specs[i]);
                 duplicate[i] = jobs[i] != NULL;
                 if (!jobs[i])

@@ -93,7 +93,7 @@ void core_list(Core *core, Job *job, JobState state)
 /* When it would expire; USEC_INFINITY: never, or it has begun. */
 static usec_t expiry(const Job *job)
 {
-        return job->has & JOB_HAS_TTL && !job->attempt ? usec_add(job->submitted, job->ttl)
+        return job->has & JOB_HAS_TTL && !job->started ? usec_add(job->submitted, job->ttl)
                                                        : USEC_INFINITY;
 }
 
@@ -272,6 +272,9 @@ void core_settle(Core *core, Job *job, AttemptEnd *end, usec_t now, uint64_t ran
         a->outcome = end->outcome;
         a->certificate = MOVE_PTR(end->certificate);
         job->untouched = end->untouched ? job->untouched + 1 : 0;
+        job->touched |= !untouched;
+        if (!job->touched)
+                job->started = 0; /* not yet, then */
         if (untouched)
                 job->budget++;
         else if (end->outcome != OUTCOME_SUCCEEDED)

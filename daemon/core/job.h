@@ -135,6 +135,7 @@ struct Job {
         bool attached;
         bool cancel_asked;  /* ends as cancelled unless it succeeds */
         bool listed;        /* admitted: queries show it */
+        bool touched;       /* a worker has begun it, at least once */
         uint16_t has;       /* JOB_HAS_… */
         int16_t priority;
 

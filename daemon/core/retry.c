@@ -41,7 +41,7 @@ RetryDecision retry_decide(const RetryFacts *f, const JobPolicy *policy, uint64_
                         return end(JOB_QUARANTINED);
                 if (!f->attempts_left)
                         return end(JOB_FAILED);
-                return again(f->failures == 1 ? 0 : delay);
+                return again(f->deaths == 1 ? 0 : delay); /* the first one may be chance */
         }
         if (!f->may_retry || !f->attempts_left)
                 return end(JOB_FAILED);

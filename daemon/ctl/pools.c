@@ -62,7 +62,7 @@ static void pool_row(Table *t, const json_t *pool)
 
         table_cell(t, PLAIN, "%s", get_string(pool, "name"));
         table_cell(t, colour_of_state(state), "%s", state);
-        busy_cell(t, get_int(pool, "busy"), get_int(pool, "workers"));
+        busy_cell(t, get_int(pool, "busy"), get_int(pool, "workers") - get_int(pool, "spare"));
         int_cell(t, pool, "starting");
         int_cell(t, pool, "spare");
         int_cell(t, pool, "queued");

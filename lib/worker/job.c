@@ -147,6 +147,7 @@ static int fail(BroodJob *job, const char *kind, int retry, json_t *details, con
         json_decref(job->details);
         job->details = details;
         job->kind = kind;
+        job->bad_args = false;
         job->retry = retry;
         job->failed = true;
         return 1;
