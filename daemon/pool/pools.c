@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
@@ -41,6 +42,18 @@ static void on_stall_timer(evutil_socket_t fd, short what, void *context)
                 (void)evtimer_add(pools->stall_timer, &stall_time);
 }
 
+static bool note_stranger(pid_t pid, void *context)
+{
+        Pools *pools = context;
+        pid_t *more = realloc(pools->strangers, (pools->n_strangers + 1) * sizeof(*more));
+
+        if (more) {
+                pools->strangers = more;
+                pools->strangers[pools->n_strangers++] = pid;
+        }
+        return true;
+}
+
 int pools_init(Pools *pools, Core *core, Turn *turn)
 {
         char error[128];
@@ -54,6 +67,7 @@ int pools_init(Pools *pools, Core *core, Turn *turn)
         if (varlink_interface_new(&pools->interface, SLICE(IO_BROOD_WORKER_TEXT), error,
                                   sizeof(error)) < 0)
                 return -ENOMEM;
+        (void)orphans_kill(note_stranger, pools); /* kills none: it keeps them all */
         return sentinel_init(&pools->sentinel);
 }
 
@@ -65,6 +79,7 @@ void pools_fini(Pools *pools)
                 pool_free(pool);
         if (pools->stall_timer)
                 event_free(pools->stall_timer);
+        free(pools->strangers);
         varlink_scan_fini(&pools->scan);
         varlink_interface_free(pools->interface);
         sentinel_fini(&pools->sentinel);
@@ -221,9 +236,41 @@ static Worker *find_orphan(Pools *pools, pid_t pid)
         return NULL;
 }
 
-static bool is_forker(pid_t pid, void *context)
+static bool is_known(pid_t pid, void *context)
 {
-        return find_forker(context, pid) != NULL;
+        Pools *pools = context;
+
+        for (unsigned i = 0; i < pools->n_strangers; i++)
+                if (pools->strangers[i] == pid)
+                        return true;
+        return find_forker(pools, pid) != NULL;
+}
+
+/* A number that is free again may come back as something else. */
+static void forget_stranger(Pools *pools, pid_t pid)
+{
+        for (unsigned i = 0; i < pools->n_strangers; i++)
+                if (pools->strangers[i] == pid)
+                        pools->strangers[i] = pools->strangers[--pools->n_strangers];
+}
+
+static bool any_orphan(const Pools *pools)
+{
+        const Pool *pool;
+        const Worker *w;
+
+        LIST_FOREACH(&pools->pools, pool, link)
+                LIST_FOREACH(&pool->workers, w, in_pool)
+                        if (!w->forker)
+                                return true;
+        return false;
+}
+
+/* Until nothing is left: what a worker had falls to us when that worker is dead. */
+static void sweep(Pools *pools)
+{
+        if (orphans_kill(is_known, pools) == 0 && !any_orphan(pools))
+                pools->sweeping = false;
 }
 
 static void tell_of_forker(const Forker *f, const ExitVerdict *v)
@@ -248,7 +295,9 @@ void pools_reap(Pools *pools)
                 Forker *f = find_forker(pools, pid);
                 Worker *w = f ? NULL : find_orphan(pools, pid);
 
+                forget_stranger(pools, pid);
                 if (f) {
+                        pools->sweeping |= !f->retired || exit_verdict_status(&v) != 0;
                         tell_of_forker(f, &v);
                         forker_gone(f);
                 } else if (w) {
@@ -256,5 +305,6 @@ void pools_reap(Pools *pools)
                 }
                 pools->dirty = true;
         }
-        (void)orphans_kill(is_forker, pools);
+        if (pools->sweeping)
+                sweep(pools);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Death: of workers, of the fork server, of the supervisor."""
 
+import contextlib
 import os
 import random
 import re
@@ -311,3 +312,24 @@ def test_zombies_are_reaped():
                   "replaced")
         until(lambda: len(d.tree()) == 3, "one fork server, two workers")
         assert all(alive(p) for p in d.tree())
+
+
+def test_children_that_the_daemon_was_born_with_are_left_alone():
+    """A shell that starts something and then becomes broodd leaves it a child; the death of a
+    fork server, after which broodd ends what falls to it, is none of that child's business."""
+    d = Daemon({"diag": diag()}, start=False)
+    path = d.path("stranger")
+    d.start(command=["/bin/sh", "-c", "sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >%s; "
+                                      'exec "$@"' % path, "sh", *d.command()])
+    stranger = read_pid(path)
+    try:
+        with d:
+            server = d.fork_servers()[0]
+            os.kill(server, signal.SIGKILL)
+            until(lambda: d.fork_servers() not in ([], [server]), "a new fork server")
+            assert d.run("echo")["state"] == "succeeded"
+            assert alive(stranger)
+            os.kill(stranger, signal.SIGKILL)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stranger, signal.SIGKILL)
