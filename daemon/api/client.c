@@ -98,6 +98,8 @@ static void on_sent(Link *link)
         Client *c = CONTAINER_OF(link, Client, connection);
 
         wait_streams_go_on(c);
+        if (!list_empty(&c->paused_link))
+                c->api->dirty = true; /* perhaps it may be read again: settle looks */
         if (c->server.broken && !client_backlog(c)) /* its last reply is out */
                 (void)shutdown(link->fd, SHUT_RDWR);
 }

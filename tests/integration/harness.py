@@ -27,11 +27,10 @@ import time
 
 from varlink import Closed, Connection, VarlinkError, load_interface, refused
 
-__all__ = ["Closed", "Connection", "DIAG", "Daemon", "EXEC", "HERE", "Helpers", "SANITIZED", "Skip",
-           "VarlinkError", "Watch", "alive", "alone", "build", "children", "command_line",
-           "commands",
-           "descendants", "diag", "fd_count", "libexec", "limit", "listener_at", "parent_of", "pool",
-           "refused", "rss", "slow", "source", "unless", "until", "wait_gone"]
+__all__ = ["Closed", "Connection", "DIAG", "Daemon", "EXEC", "HERE", "Helpers", "SANITIZED",
+           "Skip", "VarlinkError", "Watch", "alive", "alone", "build", "children", "command_line",
+           "commands", "descendants", "diag", "fd_count", "libexec", "limit", "listener_at",
+           "parent_of", "pool", "refused", "rss", "slow", "source", "unless", "until", "wait_gone"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PR_SET_CHILD_SUBREAPER = 36

@@ -492,8 +492,7 @@ def test_keep_finished_max():
     """Of ended jobs only so many are kept, the newest."""
     with Daemon({"diag": diag()}, "[Queue]\nKeepFinishedMax=5\n") as d:
         ids = [d.run("echo")["id"] for _ in range(12)]
-        kept = [j["id"] for j in d.call("List")["jobs"]]
-        assert kept == ids[:-6:-1], kept
+        until(lambda: [j["id"] for j in d.call("List")["jobs"]] == ids[:-6:-1], "five are kept")
         with refused("NoSuchJob"):
             d.get(ids[0])
 
