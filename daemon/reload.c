@@ -80,8 +80,8 @@ static void reject(Supervisor *s, const SettingsError *error)
                 if (pool->epoch && !list_empty(&pool->restart_calls))
                         (void)pool_change(pool,
                                           pool->settings); /* a restart that went along with it */
-                if (pool->epoch == 0) {
-                        pool->removed = true; /* it was made for this config */
+                if (!s->settings || !find_settings(s->settings, pool->core->name)) {
+                        pool->removed = true; /* it was made, or called back, for this config */
                         pool_touch(pool);
                 }
         }
@@ -302,6 +302,8 @@ static int try_pool(Supervisor *s, PoolSettings *mine)
         }
         if (!pool)
                 r = pool_new(&pool, &s->pools, mine);
+        else
+                pool->removed = false; /* it was going; now it stays, with new workers */
         return r < 0 ? r : pool_change(pool, mine);
 }
 

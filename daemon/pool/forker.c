@@ -203,6 +203,8 @@ int forker_ask(Forker *f, unsigned seat, unsigned generation, const int *fds, un
 void forker_retire(Forker *f)
 {
         f->retired = true;
+        if (!f->ready) /* it has nothing below it, and may never hear us */
+                (void)pidfd_signal(f->pidfd, SIGKILL);
         if (f->n_workers || f->channel < 0)
                 return;
         (void)event_del(&f->readable);

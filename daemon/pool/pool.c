@@ -394,9 +394,9 @@ void pool_fill(Pool *pool, usec_t now)
         retire(pool, WORKER_SPARE, wish.leave, now);
         if (pool->pools->stopping)
                 return;
-        if (!pool->forker && pool->epoch)
+        if (!pool->forker && pool->epoch && pool->change != CHANGE_FORKER)
                 start_forker(pool, now);
-        else if (pool->forker && pool->forker->ready && wish.start)
+        else if (pool->forker && pool->forker->ready && !pool->forker->retired && wish.start)
                 start(pool, wish.start, now);
 }
 

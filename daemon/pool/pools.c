@@ -277,7 +277,7 @@ static void tell_of_forker(const Forker *f, const ExitVerdict *v)
 {
         char words[96];
 
-        if (f->retired && exit_verdict_status(v) == 0)
+        if (f->retired && (exit_verdict_status(v) == 0 || !f->ready))
                 return;
         log_warning("pool=%s: fork server pid=%d died: it %s; %u workers go with it",
                     f->pool->core->name, (int)f->pid, exit_verdict_words(v, words, sizeof(words)),
