@@ -31,7 +31,7 @@ typedef struct Pools {
         /* A pool that was removed is about to be freed. */
         void (*pool_going)(struct Pools *pools, Pool *pool);
         struct event *stall_timer;
-        pid_t *strangers;              /* children that we had before we started any (see pools_reap) */
+        pid_t *strangers; /* children that we had before we started any (see pools_reap) */
         unsigned n_strangers;
         bool sweeping;                 /* a fork server died: what it had may be falling to us */
 } Pools;
@@ -66,6 +66,6 @@ void pools_close(Pools *pools);
 /* Fork servers that do not go are ended. */
 void pools_kill_forkers(Pools *pools);
 
-/* SIGCHLD: fork servers that died, and what falls to us after them, which is killed. Whoever started
- * us by exec may have left us children of its own: those are none of our business. */
+/* SIGCHLD: fork servers that died, and what falls to us after them, which is killed. Whoever
+ * started us by exec may have left us children of its own: those are none of our business. */
 void pools_reap(Pools *pools);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* For LD_PRELOAD: while the file $BROOD_LAST_WORDS is there, a fork server that has reaped a child
- * with wait4() dies at once, before it can tell anybody. The file is removed first: it happens once. */
+ * with wait4() dies at once, before it can tell anybody. The file is removed first: once only. */
 
-#define _GNU_SOURCE
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,8 @@
  *
  *     whisper {"text": "…"}   writes the text to stderr → {}
  *     swell   {"bytes": N}    → {"text": "xxx…"} with N of them
- *     fumble  {"file": "…"}   the first attempt waits for the file, then fails; the next → {"pid": P}
+ *     fumble  {"file": "…"}   first waits for the file and fails; the next attempt → {"pid": P}
+ *     doze    {"seconds": N}  waits, a quick run without it → {}; fails when it is cancelled
  *     mood                    → {"mood": "…", "pid": P}, the mood that init has seen */
 
 #include <stdio.h>
@@ -67,9 +68,33 @@ static int fumble(BroodJob *job)
         return brood_job_fail(job, 1, NULL, "fumbled");
 }
 
+static double now(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int doze(BroodJob *job)
+{
+        double seconds = json_number_value(json_object_get(brood_job_args(job), "seconds"));
+        double end = seconds > 0 ? now() + seconds : 0;
+
+        while (end > 0 && now() < end) {
+                const struct timespec step = { .tv_nsec = seconds < 0.005 ? 20000 : 2000000 };
+
+                if (brood_job_cancelled(job))
+                        return brood_job_fail(job, 1, NULL, "was woken");
+                (void)nanosleep(&step, NULL);
+        }
+        return 0;
+}
+
 static int tell_mood(BroodJob *job)
 {
-        return brood_job_result_json(job, json_pack("{s:s, s:i}", "mood", mood, "pid", (int)getpid()));
+        return brood_job_result_json(job, json_pack("{s:s, s:i}", "mood", mood, "pid",
+                                                    (int)getpid()));
 }
 
 static int init(const json_t *settings)
@@ -91,6 +116,7 @@ static const BroodHandler handlers[] = {
         { .name = "whisper", .run = whisper, .summary = "writes to stderr" },
         { .name = "swell", .run = swell, .summary = "has a result of `bytes`" },
         { .name = "fumble", .run = fumble, .summary = "fails once, when `file` is there" },
+        { .name = "doze", .run = doze, .summary = "waits `seconds`; can be cancelled" },
         { .name = "mood", .run = tell_mood, .summary = "tells the mood of its pool" },
         { 0 },
 };
