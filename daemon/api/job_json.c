@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/dependency.h"
+#include "pool/slot.h"
 #include "varlink/json.h"
 
 static void write_spec(Buffer *b, const Job *job, bool payload)
@@ -107,23 +108,33 @@ static void write_reason(Buffer *b, const Job *job)
         }
 }
 
+JobState job_shown_state(const Job *job)
+{
+        bool waits = job->state == JOB_RUNNING && job->slot && !slot_has_begun(job->slot, job);
+
+        return waits ? JOB_QUEUED : job->state;
+}
+
 void job_json(Buffer *b, const Job *job, bool payload)
 {
+        JobState state = job_shown_state(job);
+        uint32_t n = job->n_attempts - (state != job->state); /* the last one is yet to begin */
+
         emit_open(b, '{');
         emit_key(b, "id");
         emit_uuid(b, &job->id);
         write_spec(b, job, payload);
         emit_string_member(b, "pool", slice_of(job->pool->name));
-        emit_string_member(b, "state", slice_of(job_state_name(job->state)));
+        emit_string_member(b, "state", slice_of(job_state_name(state)));
         write_reason(b, job);
         emit_int_member(b, "submitted_usec", (int64_t)job->submitted);
-        if (job->started)
+        if (job->started && n)
                 emit_int_member(b, "started_usec", (int64_t)job->started);
         if (job_state_ended(job->state))
                 emit_int_member(b, "ended_usec", (int64_t)job->ended);
         emit_key(b, "attempts");
         emit_open(b, '[');
-        for (uint32_t i = 0; i < job->n_attempts; i++)
+        for (uint32_t i = 0; i < n; i++)
                 write_attempt(b, &job->attempts[i]);
         emit_close(b, ']');
         if (job->progress >= 0) {

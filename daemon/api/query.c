@@ -56,7 +56,8 @@ static bool matches(const Filter *f, const Job *job)
 {
         const Client *c = f->request->client;
 
-        return (c->operator || job->uid == c->uid) && (!f->by_state || job->state == f->state) &&
+        return (c->operator|| job->uid == c->uid) &&
+               (!f->by_state || job_shown_state(job) == f->state) &&
                (!f->pool.len || slice_is(f->pool, job->pool->name)) &&
                (!f->handler.len || slice_is(f->handler, job->handler->name)) &&
                (!f->tag || (job->tags_len && has_tag(job, f->tag)));
@@ -193,7 +194,8 @@ static void write_jobs(Buffer *b, const Worker *w, const Client *c)
                 for (unsigned i = 0; i < w->slots[s].count; i++) {
                         const Job *job = slot_job(&w->slots[s], i);
 
-                        if (job && job->state == JOB_RUNNING && (c->operator || job->uid == c->uid))
+                        if (job && job_shown_state(job) == JOB_RUNNING &&
+                            (c->operator|| job->uid == c->uid))
                                 emit_uuid(b, &job->id);
                 }
         emit_close(b, ']');

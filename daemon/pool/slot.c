@@ -184,6 +184,12 @@ static unsigned begun(const Slot *slot, uint32_t counted)
         return n <= slot->count ? n : 1; /* a worker that scribbles on its page gains nothing */
 }
 
+bool slot_has_begun(const Slot *slot, const Job *job)
+{
+        return !slot->page || slot_job(slot, 0) != job ||
+               begun(slot, slot_page_begun(slot->page)) > 0;
+}
+
 void slot_recall(Slot *slot, usec_t now)
 {
         unsigned n;

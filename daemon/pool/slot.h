@@ -52,6 +52,9 @@ unsigned slot_room(const Slot *slot, const CoreHandler *handler);
  * untouched (-ENOMEM: the connection is of no use any more). */
 int slot_give(Slot *slot, Job *job, usec_t now);
 
+/* Has the worker really begun it? It may have been given the run and not looked at it yet. */
+bool slot_has_begun(const Slot *slot, const Job *job);
+
 /* Takes back what has not begun. */
 void slot_recall(Slot *slot, usec_t now);
 

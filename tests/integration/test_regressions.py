@@ -550,7 +550,10 @@ def test_an_attempt_that_its_worker_never_looked_at():
         pid, = d.pids()
         os.kill(pid, signal.SIGSTOP)
         id = d.submit("echo", {"x": 1}, max_attempts=1)
-        d.await_state(id, "running")
+        until(lambda: any(w["state"] == "busy" for w in d.workers()), "the job is given to it")
+        job = d.get(id)  # it has not begun, and nobody says so
+        assert job["state"] == "queued" and job["attempts"] == [], job
+        assert not any(w["jobs"] for w in d.workers())
         os.kill(pid, signal.SIGKILL)
         job = d.wait(id)
         assert job["state"] == "succeeded" and len(job["attempts"]) == 2, job
