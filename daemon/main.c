@@ -123,7 +123,10 @@ static int parse_level(const char *text)
 
 static void complain(void *context, const char *file, int line, const char *message)
 {
-        fprintf(stderr, "%s:%d: %s\n", file, line, message);
+        if (line)
+                fprintf(stderr, "%s:%d: %s\n", file, line, message);
+        else
+                fprintf(stderr, "%s: %s\n", file, message);
 }
 
 static int check_config(const SupervisorOptions *o)

@@ -48,6 +48,14 @@ static void put_aside(Supervisor *s, Settings *settings)
 
 /* --- the end of a try --- */
 
+void reload_log_error(const SettingsError *error, const char *consequence)
+{
+        if (error->line)
+                log_error("%s:%d: %s%s", error->file, error->line, error->message, consequence);
+        else
+                log_error("%s: %s%s", error->file, error->message, consequence);
+}
+
 static void answer(Supervisor *s, const SettingsError *error)
 {
         VarlinkCall *call;
@@ -72,8 +80,7 @@ static void reject(Supervisor *s, const SettingsError *error)
         Settings *candidate = s->candidate;
         Pool *pool;
 
-        log_error("%s:%d: %s%s", error->file, error->line, error->message,
-                  s->settings ? "; the config in force stays" : "");
+        reload_log_error(error, s->settings ? "; the config in force stays" : "");
         s->candidate = NULL;
         LIST_FOREACH(&s->pools.pools, pool, link) {
                 pool_abandon(pool);
@@ -339,8 +346,7 @@ static void begin_reload(Supervisor *s)
         s->reload_wanted = false;
         list_splice(&s->reload_calls, &s->next_reload_calls);
         if (settings_read(&candidate, s->options.config, s->options.config_optional, &error) < 0) {
-                log_error("%s:%d: %s; the config in force stays", error.file, error.line,
-                          error.message);
+                reload_log_error(&error, "; the config in force stays");
                 answer(s, &error);
                 return;
         }

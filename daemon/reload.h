@@ -7,6 +7,9 @@
 
 #include "supervisor.h"
 
+/* One line in the log: where the config is wrong, what is, and what follows from it. */
+void reload_log_error(const SettingsError *error, const char *consequence);
+
 /* Tries a config; owns it from now on. */
 void reload_try(Supervisor *s, Settings *candidate);
 

@@ -271,9 +271,10 @@ static int read_first_config(Supervisor *s, Settings **ret)
         SettingsError error = { 0 };
         int r = settings_read(ret, s->options.config, s->options.config_optional, &error);
 
-        if (r < 0)
-                log_error("%s:%d: %s", error.file[0] ? error.file : s->options.config, error.line,
-                          error.message[0] ? error.message : strerror(-r));
+        if (r == -ENOMEM)
+                log_error("%s: no memory to read it", s->options.config);
+        else if (r < 0)
+                reload_log_error(&error, "");
         return r;
 }
 
