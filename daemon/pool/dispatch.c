@@ -45,6 +45,7 @@ void dispatch_pool(Pool *pool)
 
         if (!job)
                 return;
+        pool->full = false;
         n = room(pool, job->handler);
         while (pool->core->claiming < n && core_claim(core, pool->core))
                 ;
@@ -83,12 +84,13 @@ static void fail_attempt(Pool *pool, const Worker *w, Job *job, int error, usec_
 
 void dispatch_job(Pool *pool, Job *job, usec_t now)
 {
-        Slot *slot = LIST_FIRST(&pool->idle, Slot, idle);
+        Slot *slot = pool->full ? NULL : LIST_FIRST(&pool->idle, Slot, idle);
         int r;
 
-        if (!slot)
+        if (!slot && !pool->full)
                 slot = shortest_line(pool, job->handler);
         if (!slot || !pool->pools->dispatching) {
+                pool->full = true;
                 core_unclaim(pool->pools->core, job, now);
                 return;
         }

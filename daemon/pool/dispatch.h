@@ -9,5 +9,5 @@
 void dispatch_pool(Pool *pool);
 
 /* A claimed job goes to a slot: an idle one, or into the line of one whose runs are short. If there
- * is none any more it goes back to the queue. */
+ * is none any more it goes back to the queue, and so do those claimed behind it. */
 void dispatch_job(Pool *pool, Job *job, usec_t now);

@@ -70,7 +70,6 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
                 pool_forker_ready(pool, f);
                 break;
         case FORKER_FAILED:
-                f->failed = true;
                 pool_forker_failed(pool, f, text);
                 break;
         case FORKER_BIRTH:
@@ -242,7 +241,6 @@ void forker_gone(Forker *f)
         if (f->channel >= 0)
                 while (read_event(f)) /* its last words */
                         ;
-        f->gone = true;
         LIST_FOREACH_SAFE(&f->pool->workers, w, next, in_pool) {
                 if (w->forker != f)
                         continue;

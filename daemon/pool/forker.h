@@ -15,9 +15,8 @@ typedef struct Forker {
         pid_t pid;
         int pidfd, channel;
         struct event readable, start_timer;
-        bool ready, failed;
+        bool ready;
         bool retired;      /* it goes with its last worker */
-        bool gone;         /* it has ended */
         unsigned n_workers; /* that it has been asked for and that are not over */
         char *handlers;    /* what the module offers, a line each; NULL: not known */
 } Forker;

@@ -44,6 +44,7 @@ typedef struct Pool {
         List workers;                  /* Worker.in_pool: all that live */
         List idle;                     /* Slot.idle: slots of active workers with nothing to do */
         bool check;                    /* a worker or a number changed: fill again */
+        bool full; /* a claimed job found no slot: those behind it must not overtake it */
         Breaker breaker;
         SeatRestart forker_restart;
         struct event timer;            /* the earliest time at which a start is allowed again */

@@ -192,9 +192,6 @@ static int add_key(VarlinkScan *s, const VarlinkNode *key)
                         return r;
         }
         k = &s->keys[s->n_keys];
-        k->offset = key->offset;
-        k->length = key->length;
-        k->escaped = key->escaped;
         if (key->escaped) {
                 char small[256], *plain = text.len <= sizeof(small) ? small : malloc(text.len);
 

@@ -30,8 +30,7 @@ typedef struct VarlinkNode {
 } VarlinkNode;
 
 typedef struct VarlinkKey {
-        uint64_t hash;
-        uint32_t offset, length : 31, escaped : 1;
+        uint64_t hash; /* of the key without escapes */
 } VarlinkKey;
 
 /* Reused from message to message; a zeroed one is empty. */

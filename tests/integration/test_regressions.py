@@ -560,3 +560,19 @@ def test_an_attempt_that_its_worker_never_looked_at():
         first, second = job["attempts"]
         assert first["outcome"] == "worker_died" and first["pid"] == pid, first
         assert second["outcome"] == "succeeded" and second["pid"] != pid, second
+
+
+def test_a_quick_job_does_not_overtake_a_slow_one():
+    """First come, first served, also where quick jobs are written ahead and slow ones are not."""
+    with Daemon({"diag": diag(min_workers=1, spare_workers=0)}) as d:
+        d.call("SubmitMany", jobs=[{"handler": "echo"}] * 400)
+        d.run("echo")
+        for _ in range(5):
+            d.call("PausePool", pool="diag")
+            ids = d.call("SubmitMany", jobs=[
+                {"handler": "echo"}, {"handler": "sleep", "args": {"seconds": 0.02}},
+                {"handler": "echo"}, {"handler": "echo"}])["ids"]
+            d.call("ResumePool", pool="diag")
+            jobs = [d.wait(id) for id in ids]
+            started = [j["started_usec"] for j in jobs]
+            assert started == sorted(started), started
