@@ -5,6 +5,7 @@
 #include "api/pending.h"
 #include "ops/log.h"
 #include "ops/service.h"
+#include "store/store.h"
 #include "supervisor.h"
 
 void lifecycle_init(Lifecycle *l)
@@ -40,6 +41,7 @@ static void open_doors(Supervisor *s, bool open)
 void lifecycle_run(Supervisor *s)
 {
         s->lifecycle.phase = PHASE_RUNNING;
+        core_resume(&s->core, clock_steady());
         open_doors(s, true);
         log_notice("broodd %s is ready: %u pools", BROOD_VERSION, s->settings->n_pools);
         service_ready();
@@ -91,9 +93,17 @@ void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
 
 static void tell_dropped(Supervisor *s)
 {
-        if (s->core.open)
+        uint64_t dropped = 0;
+        Job *job;
+
+        LIST_FOREACH(&s->core.all, job, all)
+                dropped += job->memory && !job_state_ended(job->state);
+        if (dropped)
                 log_warning("%llu jobs that were only in memory are dropped",
-                            (unsigned long long)s->core.open);
+                            (unsigned long long)dropped);
+        if (s->core.open > dropped)
+                log_notice("%llu jobs are kept for the next start",
+                           (unsigned long long)(s->core.open - dropped));
         api_tell_draining(&s->api);
 }
 
@@ -141,6 +151,8 @@ bool lifecycle_step(Supervisor *s, usec_t now)
         case PHASE_CLOSE:
                 if (pools_processes(&s->pools))
                         return end_forkers(s);
+                if (!store_is_idle(s->store) && !(l->force && store_error(s->store)))
+                        return false; /* how the last attempts ended is being written */
                 l->phase = PHASE_OVER;
                 return true;
         default:

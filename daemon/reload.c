@@ -98,13 +98,33 @@ static void reject(Supervisor *s, const SettingsError *error)
                 lifecycle_stop(s, "the config can not be used", true, 1);
 }
 
+/* Those that the config does not have (any more) have size 0: who names one waits. */
+static void semaphores_take_effect(Supervisor *s)
+{
+        CoreSemaphore *one;
+
+        LIST_FOREACH(&s->core.semaphores, one, link)
+                one->size = 0;
+        for (unsigned i = 0; i < s->settings->n_semaphores; i++) {
+                const SemaphoreSetting *setting = &s->settings->semaphores[i];
+
+                one = core_semaphore(&s->core, setting->name);
+                if (one)
+                        one->size = setting->size;
+                else
+                        log_error("no memory for the semaphore %s", setting->name);
+        }
+}
+
 static void limits_take_effect(Supervisor *s)
 {
         s->core.limits = (CoreLimits){ .max_queued = s->settings->max_queued,
                                        .max_bytes = s->settings->max_bytes,
                                        .keep = s->settings->keep_finished,
                                        .keep_max = s->settings->keep_finished_max,
-                                       .keep_bytes = s->settings->keep_finished_bytes };
+                                       .keep_bytes = s->settings->keep_finished_bytes,
+                                       .large = s->settings->large_payload };
+        semaphores_take_effect(s);
         log_set_level(s->options.log_level ? s->options.log_level : (int)s->settings->log_level);
         s->api.settings = s->settings;
         s->pools.settings = s->settings;

@@ -34,10 +34,10 @@ static bool deliver_events(Supervisor *s, usec_t now)
 
         while ((job = core_next_event(&s->core, &events))) {
                 any = true;
+                if (events & ~(unsigned)EVENT_CLAIMED) /* it was admitted before it runs */
+                        api_job_event(&s->api, job, events & ~(unsigned)EVENT_CLAIMED, now);
                 if (events & EVENT_CLAIMED)
                         pools_run(&s->pools, job, now);
-                if (events & ~(unsigned)EVENT_CLAIMED)
-                        api_job_event(&s->api, job, events, now);
         }
         return any;
 }
@@ -78,10 +78,10 @@ static void supervisor_settle(Supervisor *s, usec_t now)
         do {
                 again = s->dirty || s->api.dirty || s->pools.dirty;
                 s->dirty = s->api.dirty = s->pools.dirty = false;
-                again |= store_work(&s->core, now);
-                again |= deliver_events(s, now);
                 reload_step(s);
-                pools_settle(&s->pools, now);
+                pools_settle(&s->pools, now); /* first: a claim may go with an admission */
+                again |= store_work(s->store, now);
+                again |= deliver_events(s, now);
                 again |= lifecycle_step(s, now);
         } while (again);
         answer_restarts(s);
@@ -288,6 +288,30 @@ static int open_listener(Supervisor *s)
         return r;
 }
 
+/* The thread has something to say: the turn ends with settling, as every turn does. */
+static void on_store(void *context)
+{
+        ((Supervisor *)context)->dirty = true;
+}
+
+static int open_store(Supervisor *s)
+{
+        char error[512];
+        usec_t began = clock_steady();
+
+        if (store_open(&s->store, s->options.state_directory, &s->core, s->base, on_store, s, error,
+                       sizeof(error)) < 0) {
+                log_error("%s", error);
+                return -EIO;
+        }
+        if (s->core.last_seq)
+                log_info("the store has %llu jobs, %llu of them are to be done; read in %llu ms",
+                         (unsigned long long)(s->core.open + s->core.kept),
+                         (unsigned long long)s->core.open,
+                         (unsigned long long)(clock_steady() - began) / 1000);
+        return 0;
+}
+
 static int set_up(Supervisor *s)
 {
         const ApiLifecycle hooks = { api_reload, api_drain, api_resume, api_state, s };
@@ -316,7 +340,9 @@ static int set_up(Supervisor *s)
         if (r == 0)
                 r = open_listener(s);
         if (r == 0)
-                r = api_init(&s->api, &s->core, &s->pools, &s->turn, first, &hooks);
+                r = open_store(s);
+        if (r == 0)
+                r = api_init(&s->api, &s->core, s->store, &s->pools, &s->turn, first, &hooks);
         if (r < 0) {
                 settings_free(first);
                 return r;
@@ -333,6 +359,7 @@ static void tear_down(Supervisor *s)
                 api_fini(&s->api);
         if (s->pools.core)
                 pools_fini(&s->pools);
+        store_close(s->store);
         core_fini(&s->core);
         for (unsigned i = 0; i < s->n_old; i++)
                 settings_free(s->old[i]);

@@ -31,6 +31,7 @@ typedef struct Supervisor {
         struct event_base *base;
         Turn turn;
         Core core;
+        struct Store *store;
         Pools pools;
         Api api;
         Listener listener;

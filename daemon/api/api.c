@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api/calls.h"
 #include "api/client.h"
 #include "api/methods.h"
 #include "api/pending.h"
 #include "api/wait.h"
 #include "base/fd.h"
+#include "core/ties.h"
 #include "io.brood.h"
+#include "store/store.h"
 #include "varlink/json.h"
 
 /* --- errors --- */
@@ -25,6 +28,14 @@ void api_error_int(VarlinkCall *call, const char *error, const char *name, int64
 {
         emit_int_member(varlink_error_begin(call, error), name, value);
         varlink_reply_end(call, false);
+}
+
+void api_error_store(VarlinkCall *call)
+{
+        const char *why = store_error(client_of(call)->api->store);
+
+        api_error_string(call, "io.brood.StoreFailed", "message",
+                         slice_of(why ? why : "the job could not be stored"));
 }
 
 void api_error_empty(VarlinkCall *call, const char *error)
@@ -189,28 +200,42 @@ static void on_gone(VarlinkServer *server, VarlinkCall *call)
                 wait_gone(call);
 }
 
+/* The job is over: whoever it was attached to, and its descriptors. */
+static void let_go(Job *job)
+{
+        JobCalls *calls = job->calls;
+
+        for (int i = 0; job->ties && i < 3; i++)
+                job->ties->fds[i] = fd_close(job->ties->fds[i]);
+        if (!calls)
+                return;
+        list_remove(&calls->attached);
+        calls_release(job);
+}
+
 void api_job_event(Api *api, Job *job, unsigned events, usec_t now)
 {
-        if (!list_empty(&job->waiters))
+        if (calls_wait(job))
                 wait_notify(job, events);
-        if (!(events & (EVENT_ENDED | EVENT_REFUSED)))
+        if (!(events & (EVENT_ENDED | EVENT_REFUSED | EVENT_FETCHED)))
                 return;
-        list_remove(&job->attached_link);
-        for (int i = 0; i < 3; i++)
-                job->fds[i] = fd_close(job->fds[i]);
+        if (!(events & EVENT_FETCHED))
+                let_go(job);
         if (events & EVENT_REFUSED)
                 core_forget(api->core, job);
+        else
+                core_shed(api->core, job);
 }
 
 /* --- life --- */
 
-int api_init(Api *api, Core *core, Pools *pools, Turn *turn, Settings *settings,
+int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Settings *settings,
              const ApiLifecycle *lifecycle)
 {
         char error[256];
         int r;
 
-        *api = (Api){ .core = core, .pools = pools, .turn = turn, .settings = settings,
+        *api = (Api){ .core = core, .store = store, .pools = pools, .turn = turn, .settings = settings,
                       .lifecycle = *lifecycle, .started = clock_steady(),
                       .service = { .vendor = "brood", .product = "broodd", .version = BROOD_VERSION,
                                    .url = "", .too_large = "io.brood.TooLarge",

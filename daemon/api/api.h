@@ -26,6 +26,7 @@ typedef struct ApiLifecycle {
 
 struct Api {
         Core *core;
+        struct Store *store;
         Pools *pools;
         Turn *turn;
         Settings *settings; /* in force */
@@ -41,8 +42,8 @@ struct Api {
 };
 
 /* Returns 0 or -ENOMEM. */
-int api_init(Api *api, Core *core, Pools *pools, Turn *turn, Settings *settings,
-             const ApiLifecycle *lifecycle);
+int api_init(Api *api, Core *core, struct Store *store, Pools *pools, Turn *turn,
+             Settings *settings, const ApiLifecycle *lifecycle);
 /* Closes all clients. */
 void api_fini(Api *api);
 
@@ -90,6 +91,8 @@ static inline Slice request_slice(const Request *r, unsigned field)
 void api_error_string(VarlinkCall *call, const char *error, const char *name, Slice value);
 void api_error_int(VarlinkCall *call, const char *error, const char *name, int64_t value);
 void api_error_empty(VarlinkCall *call, const char *error);
+/* StoreFailed, with why. */
+void api_error_store(VarlinkCall *call);
 
 void api_error_config(VarlinkCall *call, const char *file, int line, const char *message);
 

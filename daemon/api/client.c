@@ -2,6 +2,8 @@
 
 #include "api/client.h"
 
+#include "api/calls.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -170,10 +172,13 @@ int client_new(Api *api, int fd)
 static void end_attached(Client *c)
 {
         usec_t now = clock_steady();
-        Job *job;
+        JobCalls *calls;
 
-        while ((job = LIST_FIRST(&c->attached, Job, attached_link))) {
-                list_remove(&job->attached_link);
+        while ((calls = LIST_FIRST(&c->attached, JobCalls, attached))) {
+                Job *job = calls->job;
+
+                list_remove(&calls->attached);
+                calls_release(job);
                 core_cancel(c->api->core, job, "its client closed the connection", now);
                 pools_cancel(c->api->pools, job, false, now);
         }

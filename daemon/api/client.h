@@ -24,7 +24,7 @@ struct Client {
         bool doomed;   /* its replies have grown too large */
         int fds[LINK_MAX_FDS]; /* came with a message that is not complete yet */
         size_t n_fds;
-        List attached;  /* Job.attached_link: end with the connection */
+        List attached;  /* JobCalls.attached: end with the connection */
         List streams;   /* WaitMany.link: have replies that wait for room */
         struct event stall_timer;
 };

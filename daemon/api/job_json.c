@@ -5,16 +5,41 @@
 #include <stdio.h>
 
 #include "core/core.h"
-#include "core/dependency.h"
+#include "core/semaphore.h"
+#include "core/ties.h"
 #include "pool/slot.h"
+#include "store/attempt_json.h"
 #include "varlink/json.h"
+
+static void write_numbers(Buffer *b, const Job *job)
+{
+        static const struct {
+                const char *name;
+                uint16_t has;
+        } numbers[] = { { "run_at_usec", JOB_HAS_RUN_AT },   { "delay_usec", JOB_HAS_DELAY },
+                        { "max_attempts", JOB_HAS_MAX_ATTEMPTS }, { "timeout_usec", JOB_HAS_TIMEOUT },
+                        { "ttl_usec", JOB_HAS_TTL },         { "keep_usec", JOB_HAS_KEEP } };
+
+        for (size_t i = 0; i < ELEMENTS(numbers); i++)
+                if (job->has & numbers[i].has)
+                        emit_int_member(b, numbers[i].name,
+                                        (int64_t)job_number(job, numbers[i].has, 0));
+}
+
+static void write_list(Buffer *b, const char *name, const Job *job, uint16_t which)
+{
+        Slice text = job_text(job, which);
+
+        if (text.len)
+                emit_raw_member(b, name, text);
+}
 
 static void write_spec(Buffer *b, const Job *job, bool payload)
 {
         emit_key(b, "spec");
         emit_open(b, '{');
         emit_string_member(b, "handler", slice_of(job->handler->name));
-        if (payload && job->args_len)
+        if (payload && job_args(job).len)
                 emit_raw_member(b, "args", job_args(job));
         if (job->has & JOB_HAS_ID) {
                 emit_key(b, "id");
@@ -22,79 +47,27 @@ static void write_spec(Buffer *b, const Job *job, bool payload)
         }
         if (job->has & JOB_HAS_PRIORITY)
                 emit_int_member(b, "priority", job->priority);
-        if (job->has & JOB_HAS_RUN_AT)
-                emit_int_member(b, "run_at_usec", (int64_t)job->run_at);
-        if (job->has & JOB_HAS_DELAY)
-                emit_int_member(b, "delay_usec", (int64_t)job->delay);
-        if (job->has & JOB_HAS_MAX_ATTEMPTS)
-                emit_int_member(b, "max_attempts", job->max_attempts);
-        if (job->has & JOB_HAS_TIMEOUT)
-                emit_int_member(b, "timeout_usec", (int64_t)job->timeout);
-        if (job->has & JOB_HAS_TTL)
-                emit_int_member(b, "ttl_usec", (int64_t)job->ttl);
-        if (job->has & JOB_HAS_KEEP)
-                emit_int_member(b, "keep_usec", (int64_t)job->keep);
+        write_numbers(b, job);
         if (job->has & JOB_HAS_UNIQUE_KEY)
                 emit_string_member(b, "unique_key", job_key(job));
-        if (job->after_len)
-                emit_raw_member(b, "after", job_after(job));
-        if (job->semaphores_len)
-                emit_raw_member(b, "semaphores", job_semaphores(job));
-        if (job->tags_len)
-                emit_raw_member(b, "tags", job_tags(job));
+        write_list(b, "after", job, JOB_HAS_AFTER);
+        write_list(b, "semaphores", job, JOB_HAS_SEMAPHORES);
+        write_list(b, "tags", job, JOB_HAS_TAGS);
         if (job->has & JOB_HAS_DURABILITY)
                 emit_string_member(b, "durability", job->memory ? SLICE("memory") : SLICE("fsync"));
         if (job->has & JOB_HAS_ATTACHED)
-                emit_bool_member(b, "attached", job->attached);
-        emit_close(b, '}');
-}
-
-static void write_certificate(Buffer *b, const Certificate *c)
-{
-        if (c->error)
-                emit_string_member(b, "error", slice_of(c->error));
-        if (c->exit_status >= 0)
-                emit_int_member(b, "exit_status", c->exit_status);
-        if (c->signal[0])
-                emit_string_member(b, "signal", slice_of(c->signal));
-        if (c->died) {
-                emit_bool_member(b, "core_dumped", c->core_dumped);
-                emit_int_member(b, "cpu_usec", (int64_t)c->cpu_usec);
-                emit_int_member(b, "peak_memory_bytes", (int64_t)c->peak_memory_bytes);
-        }
-        if (c->stderr_tail)
-                emit_string_member(b, "stderr_tail", slice_of(c->stderr_tail));
-}
-
-static void write_attempt(Buffer *b, const Attempt *a)
-{
-        emit_open(b, '{');
-        emit_int_member(b, "number", a->number);
-        emit_key(b, "worker");
-        buffer_append_char(b, '"');
-        buffer_append_string(b, a->pool->name);
-        buffer_append_literal(b, ".");
-        emit_digits(b, a->seat);
-        buffer_append_char(b, '"');
-        emit_int_member(b, "pid", a->pid);
-        emit_int_member(b, "started_usec", (int64_t)a->started);
-        if (a->outcome != OUTCOME_NONE) {
-                emit_int_member(b, "ended_usec", (int64_t)a->ended);
-                emit_string_member(b, "outcome", slice_of(outcome_name(a->outcome)));
-        }
-        if (a->certificate)
-                write_certificate(b, a->certificate);
+                emit_bool_member(b, "attached", true);
         emit_close(b, '}');
 }
 
 /* In words, why it waits, or why it ended so. */
 static void write_reason(Buffer *b, const Job *job)
 {
-        const Dependency *d = LIST_FIRST(&job->blockers, Dependency, in_waiting);
+        const Dependency *d = job_first_blocker(job);
         char text[128];
 
-        if (job->reason) {
-                emit_string_member(b, "reason", slice_of(job->reason));
+        if (job->history->reason) {
+                emit_string_member(b, "reason", slice_of(job->history->reason));
         } else if (job->state == JOB_BLOCKED && d) {
                 (void)snprintf(text, sizeof(text), "waits for job %s, which is %s",
                                uuid_text(&d->blocker->id).text, job_state_name(d->blocker->state));
@@ -118,7 +91,8 @@ JobState job_shown_state(const Job *job)
 void job_json(Buffer *b, const Job *job, bool payload)
 {
         JobState state = job_shown_state(job);
-        uint32_t n = job->n_attempts - (state != job->state); /* the last one is yet to begin */
+        const JobHistory *h = job->history;
+        uint32_t n = h->n_attempts - (state != job->state); /* the last one is yet to begin */
 
         emit_open(b, '{');
         emit_key(b, "id");
@@ -128,21 +102,21 @@ void job_json(Buffer *b, const Job *job, bool payload)
         emit_string_member(b, "state", slice_of(job_state_name(state)));
         write_reason(b, job);
         emit_int_member(b, "submitted_usec", (int64_t)job->submitted);
-        if (job->started && n)
-                emit_int_member(b, "started_usec", (int64_t)job->started);
+        if (h->started && n)
+                emit_int_member(b, "started_usec", (int64_t)h->started);
         if (job_state_ended(job->state))
                 emit_int_member(b, "ended_usec", (int64_t)job->ended);
         emit_key(b, "attempts");
         emit_open(b, '[');
         for (uint32_t i = 0; i < n; i++)
-                write_attempt(b, &job->attempts[i]);
+                attempt_write(b, &h->attempts[i]);
         emit_close(b, ']');
-        if (job->progress >= 0) {
+        if (h->progress >= 0) {
                 emit_key(b, "progress");
-                emit_float(b, job->progress);
+                emit_float(b, h->progress);
         }
-        if (payload && job_state_ended(job->state) && job->result)
-                emit_raw_member(b, "result", (Slice){ job->result, job->result_len });
+        if (payload && job_state_ended(job->state) && h->result)
+                emit_raw_member(b, "result", (Slice){ h->result, h->result_len });
         emit_int_member(b, "uid", job->uid);
         emit_int_member(b, "gid", job->gid);
         emit_close(b, '}');

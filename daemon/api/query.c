@@ -12,7 +12,9 @@
 #include "api/job_json.h"
 #include "api/methods.h"
 #include "api/proc.h"
+#include "api/wait.h"
 #include "io.brood.h"
+#include "store/store.h"
 #include "varlink/json.h"
 
 enum { LIST_DEFAULT = 100, LIST_MAX = 1000 };
@@ -20,14 +22,9 @@ enum { LIST_DEFAULT = 100, LIST_MAX = 1000 };
 void method_get(const Request *r)
 {
         Job *job = request_job(r, IO_BROOD_GET_IN_ID);
-        Buffer *b;
 
-        if (!job)
-                return;
-        b = varlink_reply_begin(r->call);
-        emit_key(b, "job");
-        job_json(b, job, true);
-        varlink_reply_end(r->call, false);
+        if (job)
+                wait_payload(r, job);
 }
 
 /* --- List --- */
@@ -42,7 +39,8 @@ typedef struct Filter {
 
 static bool has_tag(const Job *job, const char *tag)
 {
-        json_t *tags = json_loadb(job_tags(job).data, job_tags(job).len, 0, NULL), *one;
+        Slice text = job_text(job, JOB_HAS_TAGS);
+        json_t *tags = json_loadb(text.data, text.len, 0, NULL), *one;
         bool found = false;
         size_t i;
 
@@ -60,7 +58,7 @@ static bool matches(const Filter *f, const Job *job)
                (!f->by_state || job_shown_state(job) == f->state) &&
                (!f->pool.len || slice_is(f->pool, job->pool->name)) &&
                (!f->handler.len || slice_is(f->handler, job->handler->name)) &&
-               (!f->tag || (job->tags_len && has_tag(job, f->tag)));
+               (!f->tag || (job->has & JOB_HAS_TAGS && has_tag(job, f->tag)));
 }
 
 static void write_list(const Filter *f, const List *from, int64_t limit)
@@ -147,9 +145,11 @@ void method_status(const Request *r)
 {
         Buffer *b = varlink_reply_begin(r->call);
         const Pool *pool;
+        StoreStatus store;
         ProcFigures self;
 
         proc_figures(getpid(), &self);
+        store_status(r->api->store, &store);
         emit_string_member(b, "version", slice_of(BROOD_VERSION));
         emit_string_member(b, "state",
                            slice_of(r->api->lifecycle.state(r->api->lifecycle.context)));
@@ -164,7 +164,7 @@ void method_status(const Request *r)
         for (int s = 0; s < JOB_N_STATES; s++)
                 emit_int_member(b, job_state_name((JobState)s), (int64_t)r->api->core->count[s]);
         emit_close(b, '}');
-        emit_int_member(b, "store_bytes", 0);
+        emit_int_member(b, "store_bytes", (int64_t)store.bytes);
         emit_int_member(b, "memory_bytes", (int64_t)self.memory_bytes);
         varlink_reply_end(r->call, false);
 }

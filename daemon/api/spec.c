@@ -21,6 +21,7 @@ void spec_clear(ParsedSpec *s)
 {
         free(s->unescaped_key);
         free(s->blockers);
+        free(s->units);
 }
 
 static const VarlinkNode *field(const Reader *r, unsigned i)
@@ -166,22 +167,55 @@ static bool read_blockers(const Reader *r, ParsedSpec *parsed)
         return true;
 }
 
-/* No semaphore has a size yet: the first one that is named does not exist. */
-static bool read_semaphores(const Reader *r)
+static bool known(const JobSpec *spec, const CoreSemaphore *s)
+{
+        for (unsigned i = 0; i < spec->n_units; i++)
+                if (spec->units[i] == s)
+                        return true;
+        return false;
+}
+
+/* The semaphore that is named there, if the config has it; else the call is answered. */
+static CoreSemaphore *find_semaphore(const Reader *r, const VarlinkNode *node)
+{
+        char *name = varlink_string(r->request->scan, node);
+        CoreSemaphore *s =
+                name ? core_find_semaphore(r->request->api->core, slice_of(name)) : NULL;
+
+        if (!s || !s->size) {
+                api_error_string(r->request->call, "io.brood.NoSuchSemaphore", "semaphore",
+                                 slice_of(name ? name : ""));
+                s = NULL;
+        }
+        free(name);
+        return s;
+}
+
+static bool read_semaphores(const Reader *r, ParsedSpec *parsed)
 {
         const VarlinkScan *scan = r->request->scan;
         const VarlinkNode *list = field(r, IO_BROOD_SPEC_SEMAPHORES);
-        char *name;
+        JobSpec *spec = r->spec;
 
-        if (!list->present || !list->child) {
-                r->spec->semaphores = varlink_slice(scan, list);
+        spec->semaphores = varlink_slice(scan, list);
+        if (!list->present || !list->child)
                 return true;
+        parsed->units = calloc(CORE_MAX_UNITS, sizeof(CoreSemaphore *));
+        if (!parsed->units)
+                return invalid(r, "semaphores");
+        spec->units = parsed->units;
+        for (uint32_t at = list->child; at; at = varlink_node(scan, at)->next) {
+                CoreSemaphore *s = find_semaphore(r, varlink_node(scan, at));
+
+                if (!s)
+                        return false;
+                if (known(spec, s))
+                        continue;
+                if (spec->n_units == CORE_MAX_UNITS)
+                        return invalid(r, "semaphores");
+                parsed->units[spec->n_units++] = s;
         }
-        name = varlink_string(scan, varlink_node(scan, list->child));
-        api_error_string(r->request->call, "io.brood.NoSuchSemaphore", "semaphore",
-                         slice_of(name ? name : ""));
-        free(name);
-        return false;
+        return true;
 }
 
 static void read_rest(const Reader *r)
@@ -209,7 +243,7 @@ bool spec_parse(const Request *request, const VarlinkNode *node, int index, Pars
 
         *ret = (ParsedSpec){ 0 };
         if (!read_handler(&r) || !read_numbers(&r) || !read_id(&r) || !read_key(&r, ret) ||
-            !read_blockers(&r, ret) || !read_semaphores(&r) || !read_args(&r)) {
+            !read_blockers(&r, ret) || !read_semaphores(&r, ret) || !read_args(&r)) {
                 spec_clear(ret);
                 return false;
         }

@@ -10,6 +10,7 @@ typedef struct ParsedSpec {
         JobSpec spec;
         char *unescaped_key; /* of unique_key, if it had escapes */
         Uuid *blockers;
+        CoreSemaphore **units;
 } ParsedSpec;
 
 /* Reads one Spec (a struct node): `job` of the call or, with an index of 0 and more, that one of

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/calls.h"
 #include "api/client.h"
 #include "api/methods.h"
 #include "api/spec.h"
 #include "api/wait.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "core/ties.h"
 #include "io.brood.h"
 
 static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *missing)
@@ -59,15 +61,26 @@ static bool check_fds(const Request *r, const JobSpec *spec)
         return false;
 }
 
+/* Without memory the command gets none, and the connection loses them. */
 static void keep_fds(const Request *r, Job *job)
 {
         Client *c = r->client;
+        JobTies *ties = c->n_fds == 3 ? ties_get(job, 0) : NULL;
 
-        if (c->n_fds != 3)
+        if (!ties)
                 return;
         for (int i = 0; i < 3; i++)
-                job->fds[i] = c->fds[i];
+                ties->fds[i] = c->fds[i];
         c->n_fds = 0;
+}
+
+/* It ends with the connection. */
+static void attach(const Request *r, Job *job)
+{
+        JobCalls *calls = calls_of(r->api->core, job);
+
+        if (calls)
+                list_append(&r->client->attached, &calls->attached);
 }
 
 void method_submit(const Request *r)
@@ -96,7 +109,7 @@ void method_submit(const Request *r)
         if (!duplicate) {
                 keep_fds(r, job);
                 if (parsed.spec.attached)
-                        list_append(&r->client->attached, &job->attached_link);
+                        attach(r, job);
         }
         spec_clear(&parsed);
         wait_submitted(r, job, duplicate, varlink_bool(r->scan, wait));
@@ -184,6 +197,6 @@ void method_submit_many(const Request *r)
         r->api->dirty = true;
         for (unsigned i = 0; i < n; i++)
                 if (!m.duplicate[i] && m.specs[i].attached)
-                        list_append(&r->client->attached, &m.jobs[i]->attached_link);
+                        attach(r, m.jobs[i]);
         wait_all_submitted(r, m.jobs, n);
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A Waiter links one call to one job. It pins the job, so that it is not forgotten before the reply
- * is written; replies of WaitMany are only written while the client takes them. */
+/* A Waiter links one call to one job; replies of WaitMany are only written while the client takes
+ * them. A reply that carries a payload which is only in the store waits until it was fetched. */
 
 #include "api/wait.h"
 
 #include <stdlib.h>
 
+#include "api/calls.h"
 #include "api/job_json.h"
 #include "base/cleanup.h"
 #include "io.brood.h"
+#include "store/store.h"
 #include "varlink/json.h"
 
 enum { MAX_IDS = 100000 }; /* of one WaitMany */
@@ -18,15 +20,17 @@ typedef enum WaiterKind {
         WAITER_SUBMIT,      /* Submit: the admission */
         WAITER_SUBMIT_WAIT, /* Submit with wait, or with more: the end */
         WAITER_WAIT,        /* Wait */
+        WAITER_GET,         /* Get, of a job whose payload has to be fetched */
         WAITER_BATCH,       /* one of SubmitMany */
         WAITER_MANY,        /* one of WaitMany */
 } WaiterKind;
 
 typedef struct Waiter {
-        List in_job;   /* Job.waiters */
+        List in_job;   /* JobCalls.waiters */
         WaiterKind kind;
         bool duplicate;
         bool done;     /* MANY: its job has ended, its reply is to come */
+        bool fetches;  /* only the payload is missing */
         Job *job;      /* NULL: over */
         VarlinkCall *call;
         struct event *timer;  /* WAIT with a timeout */
@@ -46,20 +50,31 @@ typedef struct Group {
         Waiter waiters[];
 } Group;
 
-static void attach(Waiter *w, Job *job)
+static Api *api_of(const VarlinkCall *call)
 {
+        return client_of(call)->api;
+}
+
+static bool attach(Waiter *w, Job *job)
+{
+        JobCalls *calls = calls_of(api_of(w->call)->core, job);
+
+        if (!calls)
+                return false;
         w->job = job;
-        job->pins++;
-        list_append(&job->waiters, &w->in_job);
+        list_append(&calls->waiters, &w->in_job);
+        return true;
 }
 
 static void detach(Waiter *w)
 {
-        if (!w->job)
+        Job *job = w->job;
+
+        if (!job)
                 return;
         list_remove(&w->in_job);
-        w->job->pins--;
         w->job = NULL;
+        calls_release(job);
 }
 
 static void waiter_free(Waiter *w)
@@ -87,8 +102,12 @@ static Waiter *waiter_new(VarlinkCall *call, WaiterKind kind, Job *job)
                 return NULL;
         w->kind = kind;
         w->call = call;
+        list_init(&w->in_job);
+        if (!attach(w, job)) {
+                free(w);
+                return NULL;
+        }
         call->owner = w;
-        attach(w, job);
         return w;
 }
 
@@ -106,6 +125,19 @@ void wait_gone(VarlinkCall *call)
         else
                 waiter_free(call->owner);
         call->owner = NULL;
+}
+
+/* --- payloads that are only in the store --- */
+
+/* Is all there that a reply with the job carries? Else it is asked for; EVENT_FETCHED brings it, or
+ * tells that it can not be had. */
+static bool has_payload(const VarlinkCall *call, Job *job)
+{
+        if (!core_is_shed(job))
+                return true;
+        if (store_fetch(api_of(call)->store, job) == 0)
+                api_of(call)->dirty = true;
+        return !job->fetching; /* without memory it is shown without */
 }
 
 /* --- Submit --- */
@@ -129,9 +161,10 @@ static void reply_submit(VarlinkCall *call, const Job *job, bool duplicate, bool
 void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait)
 {
         bool to_end = (wait || r->call->more) && !r->call->oneway;
+        bool ended = job->listed && job_state_ended(job->state);
         Waiter *w;
 
-        if (job->listed && (!to_end || job_state_ended(job->state))) {
+        if (job->listed && (!to_end || (ended && has_payload(r->call, job)))) {
                 reply_submit(r->call, job, duplicate, to_end, false);
                 return;
         }
@@ -141,7 +174,8 @@ void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait)
                 return;
         }
         w->duplicate = duplicate;
-        if (r->call->more && job->listed)
+        w->fetches = ended;
+        if (r->call->more && job->listed && !ended)
                 reply_submit(r->call, job, duplicate, true, true);
 }
 
@@ -154,6 +188,16 @@ static void reply_job(VarlinkCall *call, const Job *job, bool continues)
         emit_key(b, "job");
         job_json(b, job, true);
         varlink_reply_end(call, continues);
+}
+
+void wait_payload(const Request *r, Job *job)
+{
+        Waiter *w = has_payload(r->call, job) ? NULL : waiter_new(r->call, WAITER_GET, job);
+
+        if (w)
+                w->fetches = true;
+        else
+                reply_job(r->call, job, false);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *context)
@@ -194,7 +238,7 @@ void wait_job(const Request *r)
         if (!job)
                 return;
         if (job_state_ended(job->state)) {
-                reply_job(r->call, job, false);
+                wait_payload(r, job);
                 return;
         }
         w = waiter_new(r->call, WAITER_WAIT, job);
@@ -242,8 +286,7 @@ static void reply_batch(Group *g)
         if (g->refused) {
                 group_free(g);
                 call->owner = NULL;
-                api_error_string(call, "io.brood.StoreFailed", "message",
-                                 SLICE("the jobs could not be stored"));
+                api_error_store(call);
                 return;
         }
         b = varlink_reply_begin(call);
@@ -266,7 +309,12 @@ void wait_all_submitted(const Request *r, Job **jobs, unsigned n)
                 return;
         }
         for (unsigned i = 0; i < n; i++) {
-                attach(&g->waiters[i], jobs[i]);
+                if (!attach(&g->waiters[i], jobs[i])) {
+                        group_free(g);
+                        r->call->owner = NULL;
+                        no_memory(r->call);
+                        return;
+                }
                 g->waiters[i].done = jobs[i]->listed;
                 g->left -= jobs[i]->listed;
         }
@@ -314,6 +362,8 @@ static void stream(Group *g)
                 bool last = g->next + 1 == g->n;
                 Job *job = w->job;
 
+                if (!has_payload(call, job))
+                        return; /* EVENT_FETCHED goes on here */
                 if (buffer_len(&c->server.out) > CLIENT_SOFT_LIMIT / 2) {
                         if (list_empty(&g->stream))
                                 list_append(&c->streams, &g->stream);
@@ -379,7 +429,12 @@ static bool attach_all(const Request *r, Group *g, const VarlinkNode *ids)
                         api_error_string(r->call, "io.brood.NoSuchJob", "id", text);
                         return false;
                 }
-                attach(&g->waiters[i], job);
+                if (!attach(&g->waiters[i], job)) {
+                        group_free(g);
+                        r->call->owner = NULL;
+                        no_memory(r->call);
+                        return false;
+                }
                 if (job_state_ended(job->state))
                         note_ended(&g->waiters[i]);
         }
@@ -418,56 +473,78 @@ static void refused(Waiter *w)
 
         waiter_free(w);
         call->owner = NULL;
-        api_error_string(call, "io.brood.StoreFailed", "message",
-                         SLICE("the job could not be stored"));
+        api_error_store(call);
+}
+
+/* The last reply of a call for one job. */
+static void reply_last(Waiter *w, Job *job)
+{
+        VarlinkCall *call = w->call;
+        WaiterKind kind = w->kind;
+        bool duplicate = w->duplicate;
+
+        call->owner = NULL;
+        if (kind == WAITER_WAIT || kind == WAITER_GET)
+                reply_job(call, job, false);
+        else
+                reply_submit(call, job, duplicate, kind == WAITER_SUBMIT_WAIT, false);
+        waiter_free(w);
 }
 
 static void single_event(Waiter *w, Job *job, unsigned events)
 {
-        VarlinkCall *call = w->call;
-        bool ended = events & EVENT_ENDED, duplicate = w->duplicate;
-        WaiterKind kind = w->kind;
+        bool ended = events & EVENT_ENDED;
 
         if (events & EVENT_REFUSED) {
                 refused(w);
                 return;
         }
-        if (kind == WAITER_SUBMIT_WAIT && call->more && !ended) {
-                if (events & (EVENT_ADMITTED | EVENT_CHANGED))
-                        reply_submit(call, job, duplicate, true, true);
+        if (w->fetches) {
+                if (events & EVENT_FETCHED)
+                        reply_last(w, job);
                 return;
         }
-        if (kind != WAITER_SUBMIT && !ended)
+        if (w->kind == WAITER_SUBMIT_WAIT && w->call->more && !ended) {
+                if (events & (EVENT_ADMITTED | EVENT_CHANGED))
+                        reply_submit(w->call, job, w->duplicate, true, true);
                 return;
-        waiter_free(w);
-        call->owner = NULL;
-        if (kind == WAITER_WAIT)
-                reply_job(call, job, false);
-        else
-                reply_submit(call, job, duplicate, kind == WAITER_SUBMIT_WAIT, false);
+        }
+        if (w->kind == WAITER_SUBMIT ? !(events & EVENT_ADMITTED) : !ended)
+                return;
+        w->fetches = w->kind != WAITER_SUBMIT && !has_payload(w->call, job);
+        if (!w->fetches)
+                reply_last(w, job);
+}
+
+static void many_event(Waiter *w, unsigned events)
+{
+        if (events & EVENT_ENDED)
+                note_ended(w);
+        if (events & (EVENT_ENDED | EVENT_FETCHED))
+                stream(w->group);
 }
 
 void wait_notify(Job *job, unsigned events)
 {
+        JobCalls *calls = job->calls;
         List waiters;
         Waiter *w;
 
         /* Answering a call may free any waiter, the next one too: take them one by one from a list
          * of their own. */
         list_init(&waiters);
-        list_splice(&waiters, &job->waiters);
+        list_splice(&waiters, &calls->waiters);
+        calls->held++;
         while ((w = LIST_FIRST(&waiters, Waiter, in_job))) {
                 list_remove(&w->in_job);
-                list_append(&job->waiters, &w->in_job);
-                if (w->kind == WAITER_BATCH) {
+                list_append(&calls->waiters, &w->in_job);
+                if (w->kind == WAITER_BATCH)
                         batch_event(w, events);
-                } else if (w->kind == WAITER_MANY) {
-                        if (events & EVENT_ENDED) {
-                                note_ended(w);
-                                stream(w->group);
-                        }
-                } else {
+                else if (w->kind == WAITER_MANY)
+                        many_event(w, events);
+                else
                         single_event(w, job, events);
-                }
         }
+        calls->held--;
+        calls_release(job);
 }

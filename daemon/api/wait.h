@@ -12,6 +12,9 @@ void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait);
 /* SubmitMany, when all are admitted. */
 void wait_all_submitted(const Request *r, Job **jobs, unsigned n);
 
+/* The job as it is now, once its payload is there. */
+void wait_payload(const Request *r, Job *job);
+
 /* Wait and WaitMany. */
 void wait_job(const Request *r);
 void wait_many(const Request *r);

@@ -6,15 +6,13 @@
  * What can fail for want of memory later is reserved here: a place in the queue and in the timers.
  */
 
-#include "core/admission.h"
+#include "core/inside.h"
+#include "core/semaphore.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/macros.h"
-#include "core/dependency.h"
-#include "core/table.h"
+static bool args_are_large(const Core *core, const JobSpec *s)
+{
+        return !s->memory && core->limits.large && s->args.len > core->limits.large;
+}
 
 static size_t spec_size(const JobSpec *s)
 {
@@ -36,62 +34,12 @@ static int check_limits(const Core *core, const JobSpec *s)
         return 0;
 }
 
-static char *put(char *to, uint32_t *len, Slice from)
-{
-        *len = (uint32_t)from.len;
-        if (from.len)
-                memcpy(to, from.data, from.len);
-        return to + from.len;
-}
-
-static void init_links(Job *job)
-{
-        List *links[] = { &job->all,     &job->finished, &job->request_link, &job->event_link,
-                          &job->waiters, &job->blockers, &job->dependents,   &job->attached_link };
-
-        for (size_t i = 0; i < ELEMENTS(links); i++)
-                list_init(links[i]);
-        job->ready_index = job->timer_index = HEAP_NONE;
-}
-
-static void fill(Job *job, const JobSpec *s, usec_t now)
-{
-        const JobPolicy *policy = &s->handler->pool->policy;
-        char *to = job->data;
-
-        job->id = s->id;
-        job->handler = s->handler;
-        job->pool = s->handler->pool;
-        job->uid = s->uid;
-        job->gid = s->gid;
-        job->has = s->has;
-        job->memory = s->memory;
-        job->attached = s->attached;
-        job->priority = (int16_t)(s->has & JOB_HAS_PRIORITY ? s->priority : policy->priority);
-        job->max_attempts = s->has & JOB_HAS_MAX_ATTEMPTS ? s->max_attempts : policy->max_attempts;
-        job->budget = job->max_attempts;
-        job->timeout = s->has & JOB_HAS_TIMEOUT ? s->timeout : policy->timeout;
-        job->submitted = now;
-        job->run_at = s->run_at;
-        job->delay = s->delay;
-        job->ttl = s->ttl;
-        job->keep = s->keep;
-        job->ready_at = s->has & JOB_HAS_RUN_AT ? s->run_at : usec_add(now, s->delay);
-        job->progress = -1;
-        for (int i = 0; i < 3; i++)
-                job->fds[i] = -1;
-        to = put(to, &job->args_len, s->args);
-        to = put(to, &job->key_len, s->unique_key);
-        to = put(to, &job->tags_len, s->tags);
-        to = put(to, &job->semaphores_len, s->semaphores);
-        (void)put(to, &job->after_len, s->after);
-}
-
 /* Names of a job's predecessors become edges; one that has failed dooms the job at once. */
 static int tie(Core *core, Job *job, const JobSpec *s, Uuid *ret_missing)
 {
         for (unsigned i = 0; i < s->n_blockers; i++) {
                 Job *blocker = table_find(core, &s->blockers[i], s->uid);
+                char reason[96];
                 bool ended;
 
                 if (!blocker || blocker == job) {
@@ -104,10 +52,10 @@ static int tie(Core *core, Job *job, const JobSpec *s, Uuid *ret_missing)
                 if (!ended || blocker->state == JOB_SUCCEEDED)
                         continue;
                 job->cancel_asked = true;
-                if (!job->reason &&
-                    asprintf(&job->reason, "job %s, which had to succeed first, had ended: %s",
-                             uuid_text(&blocker->id).text, job_state_name(blocker->state)) < 0)
-                        job->reason = NULL;
+                (void)snprintf(reason, sizeof(reason),
+                               "job %s, which had to succeed first, had ended: %s",
+                               uuid_text(&blocker->id).text, job_state_name(blocker->state));
+                job_set_reason(job, reason);
         }
         return 0;
 }
@@ -123,32 +71,76 @@ static int reserve(Core *core, CorePool *pool)
         return r;
 }
 
+static uint16_t given_texts(const JobSpec *s)
+{
+        return (s->tags.len ? JOB_HAS_TAGS : 0) | (s->semaphores.len ? JOB_HAS_SEMAPHORES : 0) |
+               (s->after.len ? JOB_HAS_AFTER : 0);
+}
+
+int admission_make(Core *core, const JobSpec *s, CorePool *pool, bool large_args, Job **ret)
+{
+        JobData data = { .has = s->has | given_texts(s),
+                         .numbers = { s->run_at, s->delay, s->timeout, s->ttl, s->keep,
+                                      s->max_attempts },
+                         .args = s->args,
+                         .args_elsewhere = large_args,
+                         .texts = { s->unique_key, s->tags, s->semaphores, s->after } };
+        Job *job;
+        int r = reserve(core, pool);
+
+        if (r < 0)
+                return r;
+        job = job_new(&data);
+        if (!job)
+                return -ENOMEM;
+        job->id = s->id;
+        job->handler = s->handler;
+        job->pool = pool;
+        job->uid = s->uid;
+        job->gid = s->gid;
+        job->memory = s->memory;
+        job->attached = s->attached;
+        if (s->n_units)
+                r = semaphores_name(job, s->units, s->n_units);
+        if (r == 0)
+                r = table_add_id(core, job);
+        if (r < 0) {
+                semaphores_unname(job);
+                job_free(job);
+                return r;
+        }
+        *ret = job;
+        return 0;
+}
+
+/* What the spec leaves open the pool says. */
+static void fill(Job *job, const JobSpec *s, usec_t now)
+{
+        const JobPolicy *policy = &job->pool->policy;
+
+        job->priority = (int16_t)(s->has & JOB_HAS_PRIORITY ? s->priority : policy->priority);
+        job->budget = (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS, policy->max_attempts);
+        job->submitted = now;
+        job->ready_at = s->has & JOB_HAS_RUN_AT ? s->run_at : usec_add(now, s->delay);
+}
+
 static int make(Core *core, const JobSpec *s, usec_t now, Job **ret, Uuid *ret_missing)
 {
-        size_t size = spec_size(s);
         Job *job;
         int r = check_limits(core, s);
 
         if (r == 0)
-                r = reserve(core, s->handler->pool);
+                r = admission_make(core, s, s->handler->pool, args_are_large(core, s), &job);
         if (r)
                 return r;
-        job = malloc(size);
-        if (!job)
-                return -ENOMEM;
-        memset(job, 0, sizeof(*job));
-        init_links(job);
         fill(job, s, now);
-        job->bytes = size;
-        r = table_add(core, job);
-        if (r < 0) {
-                job_free(job);
-                return r;
-        }
         core->open++; /* counted from now on, shown when the store has it */
         job->pool->open++;
-        core->bytes += size;
-        r = tie(core, job, s, ret_missing);
+        core->bytes += job->bytes;
+        if (!table_take_key(core, job))
+                r = -ENOMEM; /* the caller has seen that it is free */
+        if (!r)
+                r = tie(core, job, s, ret_missing);
         if (r) {
                 core_forget(core, job);
                 return r;
@@ -164,6 +156,19 @@ static Job *existing(Core *core, const JobSpec *s)
         if (!job && s->has & JOB_HAS_UNIQUE_KEY)
                 job = table_find_key(core, s->handler, s->unique_key, s->uid);
         return job;
+}
+
+/* The store is to be asked; a job that will be ready at once may be claimed along with that. */
+static void ask(Core *core, Job *job, usec_t now)
+{
+        job->seq = ++core->last_seq;
+        core_request(core, job, REQUEST_ADMIT);
+        if (job_first_blocker(job) || job->cancel_asked || job->ready_at > now)
+                return;
+        core_give_order(core, job, now);
+        job->pool->admitting++;
+        if (place_arriving(job) < 0)
+                return; /* then it is claimed after its admission */
 }
 
 int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs,
@@ -186,6 +191,54 @@ int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **
         }
         for (unsigned i = 0; i < n; i++)
                 if (!duplicate[i])
-                        core_request(core, jobs[i], REQUEST_ADMIT);
+                        ask(core, jobs[i], now);
         return 0;
+}
+
+/* --- the store's answer --- */
+
+static void refused(Core *core, Job *job, usec_t now)
+{
+        Dependency *d;
+        char reason[96];
+
+        if (job->claim)
+                claim_drop(job);
+        (void)snprintf(reason, sizeof(reason),
+                       "job %s, which had to succeed first, was not admitted",
+                       uuid_text(&job->id).text);
+        while ((d = job_first_dependent(job))) {
+                Job *waiting = d->waiting; /* of the same refused batch, or admitted after it */
+
+                dependency_free(d);
+                core_cancel(core, waiting, reason, now);
+        }
+        core_event(core, job, EVENT_REFUSED);
+}
+
+static void admitted(Core *core, Job *job, usec_t now)
+{
+        core_place(core, job, now);
+        core_event(core, job, EVENT_ADMITTED);
+        if (job->claim && !job->cancel_asked) {
+                core_event(core, job, EVENT_CLAIMED);
+                return;
+        }
+        if (job->claim)
+                claim_drop(job);
+        claim_return(core, job, now);
+}
+
+void admission_completed(Core *core, Job *job, bool durable, usec_t now)
+{
+        if (job->claim)
+                job->pool->claiming--;
+        else if (job->order)
+                job->pool->admitting--;
+        job->claim_kept = durable && job->claim;
+        if (durable)
+                admitted(core, job, now);
+        else
+                refused(core, job, now);
+        job->claim = false;
 }

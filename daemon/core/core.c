@@ -1,55 +1,79 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "core/core.h"
+/* States, and what moves a job from one to the next. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include "core/inside.h"
+#include "core/semaphore.h"
 
-#include "base/cleanup.h"
-#include "base/macros.h"
-#include "core/admission.h"
-#include "core/dependency.h"
-#include "core/table.h"
-
-enum {
-        TICK_WORK = 1000, /* jobs that one tick looks at */
-        MAX_UNTOUCHED =
-                5, /* workers that may die before they look at a job, until it is to blame */
-};
+/* Workers that may die before they look at a job, until it is to blame. */
+enum { MAX_UNTOUCHED = 5 };
 
 /* --- queues to the supervisor --- */
 
-void core_request(Core *core, Job *job, JobRequest request)
+static List *list_for(Core *core, const Job *job)
 {
-        ASSERT(job->request == REQUEST_NONE);
-        job->request = request;
-        list_append(&core->requests, &job->request_link);
+        if (job->memory)
+                return &core->instant;
+        return job->request == REQUEST_FORGET ? &core->removals : &core->requests;
 }
 
-void core_event(Core *core, Job *job, JobEvent event)
+void core_request(Core *core, Job *job, JobRequest request)
 {
-        if (!job->events)
-                list_append(&core->events, &job->event_link);
-        job->events |= (uint8_t)event;
+        ASSERT(job->request == REQUEST_NONE && list_empty(&job->link));
+        job->request = (uint8_t)request;
+        list_append(list_for(core, job), &job->link);
+}
+
+static Job *take_request(List *from)
+{
+        Job *job = LIST_FIRST(from, Job, link);
+
+        if (!job)
+                return NULL;
+        list_remove(&job->link);
+        place_leave(job); /* it arrives, claimed or not, with this */
+        return job;
 }
 
 Job *core_next_request(Core *core)
 {
-        Job *job = LIST_FIRST(&core->requests, Job, request_link);
+        return take_request(&core->requests);
+}
 
-        if (job)
-                list_remove(&job->request_link);
-        return job;
+Job *core_next_instant(Core *core)
+{
+        return take_request(&core->instant);
+}
+
+Job *core_next_removal(Core *core)
+{
+        return take_request(&core->removals);
+}
+
+void core_event(Core *core, Job *job, JobEvent event)
+{
+        job->events |= (uint8_t)event;
+        if (job->in_events)
+                return;
+        job->in_events = true;
+        job->next_event = NULL;
+        *core->last_event = job;
+        core->last_event = &job->next_event;
 }
 
 Job *core_next_event(Core *core, unsigned *ret)
 {
-        Job *job = LIST_FIRST(&core->events, Job, event_link);
+        Job *job;
 
-        if (!job)
-                return NULL;
-        list_remove(&job->event_link);
+        do {
+                job = core->first_event;
+                if (!job)
+                        return NULL;
+                core->first_event = job->next_event;
+                if (!core->first_event)
+                        core->last_event = &core->first_event;
+                job->in_events = false;
+        } while (!job->events); /* withdrawn */
         *ret = job->events;
         job->events = 0;
         return job;
@@ -67,182 +91,125 @@ static void count_state(Core *core, Job *job, int by)
         }
 }
 
-/* The one place where a listed job changes its state. */
-static void set_state(Core *core, Job *job, JobState state)
+static void journal(Core *core, const Job *job)
 {
-        ASSERT(job_state_allows(job->state, state));
-        count_state(core, job, -1);
-        job->state = state;
-        count_state(core, job, 1);
-        heap_remove(&job->pool->ready, job);
-        table_set_due(core, job, 0);
+        CoreJournal *j = &core->journal;
+        CoreChange *more;
+
+        if (!j->on)
+                return;
+        if (j->n == j->capacity) {
+                more = realloc(j->changes, MAX(j->capacity * 2, 64u) * sizeof(*more));
+                if (!more) {
+                        j->lost = true;
+                        return;
+                }
+                j->changes = more;
+                j->capacity = MAX(j->capacity * 2, 64u);
+        }
+        j->changes[j->n++] = (CoreChange){ job->id, job->uid, job->state, job->pool };
 }
 
-/* The job shows up in a first state. */
+void core_set_state(Core *core, Job *job, JobState state)
+{
+        ASSERT(job_state_allows(job->state, state));
+        place_leave(job);
+        table_set_due(core, job, 0);
+        count_state(core, job, -1);
+        job->state = (uint8_t)state;
+        count_state(core, job, 1);
+        journal(core, job);
+}
+
 void core_list(Core *core, Job *job, JobState state)
 {
         ASSERT(!job->listed);
         job->listed = true;
-        job->state = state;
+        job->state = (uint8_t)state;
         core->open--; /* it was counted as open when it was made */
         job->pool->open--;
         count_state(core, job, 1);
         list_append(&core->all, &job->all);
+        journal(core, job);
 }
 
-/* When it would expire; USEC_INFINITY: never, or it has begun. */
-static usec_t expiry(const Job *job)
+usec_t core_expiry(const Job *job)
 {
-        return job->has & JOB_HAS_TTL && !job->started ? usec_add(job->submitted, job->ttl)
-                                                       : USEC_INFINITY;
+        return job->has & JOB_HAS_TTL && !job->no_ttl && !job->history->started
+                       ? usec_add(job->submitted, job_number(job, JOB_HAS_TTL, 0))
+                       : USEC_INFINITY;
 }
 
-static void wait_in_queue(Core *core, Job *job)
+void core_give_order(Core *core, Job *job, usec_t now)
+{
+        if (job->order)
+                return;
+        job->order = MAX(now, core->last_order + 1);
+        core->last_order = job->order;
+}
+
+static void wait_in_queue(Job *job)
 {
         if (job->handler->pool && job->handler->pool != job->pool)
                 core_follow_handler(job); /* it was under way when its handler went there */
-        if (!job->order)
-                job->order = ++core->next_order;
-        if (heap_push(&job->pool->ready, job) < 0)
-                abort(); /* room was reserved when it was admitted */
-        table_set_due(core, job, expiry(job) == USEC_INFINITY ? 0 : expiry(job));
+        place_ready(job);
 }
 
-static void wait_for_time(Core *core, Job *job)
+void core_start_waiting(Core *core, Job *job)
 {
-        table_set_due(core, job, MIN(job->ready_at, expiry(job)));
+        usec_t due = core_expiry(job);
+
+        if (job->state == JOB_QUEUED)
+                wait_in_queue(job);
+        else if (job->state == JOB_SCHEDULED)
+                due = MIN(due, job->ready_at);
+        table_set_due(core, job, due == USEC_INFINITY ? 0 : due);
 }
 
 /* The state in which a job waits just now. */
 static JobState waiting_state(const Job *job, usec_t now)
 {
-        if (!list_empty(&job->blockers))
+        if (job_first_blocker(job))
                 return JOB_BLOCKED;
         return job->ready_at > now ? JOB_SCHEDULED : JOB_QUEUED;
 }
 
-static void start_waiting(Core *core, Job *job)
+void core_place(Core *core, Job *job, usec_t now)
 {
-        if (job->state == JOB_QUEUED)
-                wait_in_queue(core, job);
-        else if (job->state == JOB_SCHEDULED)
-                wait_for_time(core, job);
-        else if (expiry(job) != USEC_INFINITY)
-                table_set_due(core, job, expiry(job));
+        JobState state = waiting_state(job, now);
+
+        if (state == JOB_QUEUED)
+                core_give_order(core, job, now);
+        if (!job->listed)
+                core_list(core, job, state);
+        else if (state != job->state)
+                core_set_state(core, job, state);
 }
 
-static void place(Core *core, Job *job, usec_t now)
+static void go_on_waiting(Core *core, Job *job, usec_t now)
 {
-        set_state(core, job, waiting_state(job, now));
-        start_waiting(core, job);
+        core_place(core, job, now);
+        core_start_waiting(core, job);
         core_event(core, job, EVENT_CHANGED);
 }
 
-/* Asks the store to let the job end so. */
-static void end_as(Core *core, Job *job, JobState state, const char *reason, usec_t now)
+void core_end_as(Core *core, Job *job, JobState state, const char *reason, usec_t now)
 {
-        if (reason && !job->reason)
-                job->reason = strdup(reason); /* without memory it ends without words */
-        heap_remove(&job->pool->ready, job);
+        job_set_reason(job, reason);
+        place_leave(job);
+        semaphores_leave(job);
         table_set_due(core, job, 0);
         job->next_state = (uint8_t)state;
         job->ended = now;
         core_request(core, job, REQUEST_SETTLE);
 }
 
-/* --- admission --- */
-
-static void admitted(Core *core, Job *job, usec_t now)
-{
-        core_list(core, job, waiting_state(job, now));
-        if (job->cancel_asked) {
-                end_as(core, job, JOB_CANCELLED, NULL, now);
-        } else {
-                start_waiting(core, job);
-        }
-        core_event(core, job, EVENT_ADMITTED);
-}
-
-static void refused(Core *core, Job *job, usec_t now)
-{
-        Dependency *d;
-        char reason[96];
-
-        (void)snprintf(reason, sizeof(reason),
-                       "job %s, which had to succeed first, was not admitted",
-                       uuid_text(&job->id).text);
-        while ((d = LIST_FIRST(&job->dependents, Dependency, in_blocker))) {
-                Job *waiting = d->waiting; /* of the same refused batch, or admitted after it */
-
-                dependency_free(d);
-                core_cancel(core, waiting, reason, now);
-        }
-        core_event(core, job, EVENT_REFUSED);
-}
-
-/* --- claims --- */
-
-Job *core_peek(const Core *core, const CorePool *pool)
-{
-        return pool->paused ? NULL : heap_peek(&pool->ready);
-}
-
-Job *core_claim(Core *core, CorePool *pool)
-{
-        Job *job = core_peek(core, pool);
-
-        if (!job)
-                return NULL;
-        heap_remove(&pool->ready, job);
-        table_set_due(core, job, 0);
-        pool->claiming++;
-        core_request(core, job, REQUEST_CLAIM);
-        return job;
-}
-
-void core_unclaim(Core *core, Job *job, usec_t now)
-{
-        ASSERT(job->state == JOB_QUEUED && job->ready_index == HEAP_NONE &&
-               job->request == REQUEST_NONE);
-        job->slot = NULL;
-        if (job->cancel_asked)
-                end_as(core, job, JOB_CANCELLED, NULL, now);
-        else
-                wait_in_queue(core, job);
-}
-
-static void claimed(Core *core, Job *job, bool durable, usec_t now)
-{
-        job->pool->claiming--;
-        if (durable && !job->cancel_asked)
-                core_event(core, job, EVENT_CLAIMED);
-        else
-                core_unclaim(core, job, now);
-}
-
-int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now)
-{
-        Attempt *a = job_add_attempt(job);
-
-        if (!a)
-                return -ENOMEM;
-        a->number = ++job->attempt;
-        a->seat = begin->seat;
-        a->generation = begin->generation;
-        a->pid = begin->pid;
-        a->pool = job->pool;
-        a->started = now;
-        if (!job->started)
-                job->started = now;
-        job->progress = -1;
-        set_state(core, job, JOB_RUNNING);
-        core_event(core, job, EVENT_CHANGED);
-        return 0;
-}
-
 void core_progress(Core *core, Job *job, double fraction)
 {
-        job->progress = fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
+        JobHistory *h = job_history(job);
+
+        ASSERT(h); /* a job that runs has one */
+        h->progress = fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
         core_event(core, job, EVENT_CHANGED);
 }
 
@@ -250,52 +217,97 @@ void core_progress(Core *core, Job *job, double fraction)
 
 static void keep_result(Job *job, Slice result)
 {
-        free(job->result);
-        job->result_len = 0;
-        job->result = result.len ? malloc(result.len) : NULL;
-        if (!job->result)
+        JobHistory *h = job->history;
+
+        if (h == &job_no_history)
                 return;
-        memcpy(job->result, result.data, result.len);
-        job->result_len = result.len;
+        free(h->result);
+        h->result_len = 0;
+        job->result_shed = false;
+        h->result = result.len ? malloc(result.len) : NULL;
+        if (!h->result)
+                return;
+        memcpy(h->result, result.data, result.len);
+        h->result_len = result.len;
 }
 
-void core_settle(Core *core, Job *job, AttemptEnd *end, usec_t now, uint64_t random)
+static void note_breaker(Job *job, const AttemptEnd *end, bool untouched, usec_t now)
 {
-        Attempt *a = job_last_attempt(job);
-        bool untouched = end->untouched && job->untouched < MAX_UNTOUCHED;
-        RetryFacts facts = { .outcome = end->outcome, .may_retry = end->may_retry,
-                             .untouched = untouched, .cancel_asked = job->cancel_asked };
-        RetryDecision d;
+        HandlerBreaker *b = &job->handler->breaker;
 
-        ASSERT(job->state == JOB_RUNNING && a && a->outcome == OUTCOME_NONE);
+        if (end->outcome == OUTCOME_WORKER_DIED && !untouched) {
+                handler_breaker_killed(b, job->history->deaths == 1,
+                                       job->pool->policy.breaker_deaths, now);
+        } else if (end->outcome == OUTCOME_SUCCEEDED || end->outcome == OUTCOME_ERROR ||
+                   end->outcome == OUTCOME_COMMAND_FAILED) {
+                if ((b->broken || b->killers) && handler_breaker_survived(b))
+                        handler_release(job->handler, UINT32_MAX);
+        } else {
+                handler_breaker_unclaimed(b);
+        }
+}
+
+/* What the end of the attempt adds to the job's history. */
+static void note_end(Job *job, Attempt *a, AttemptEnd *end, bool untouched, usec_t now)
+{
+        JobHistory *h = job->history;
+
         a->ended = now;
         a->outcome = end->outcome;
         a->certificate = MOVE_PTR(end->certificate);
-        job->untouched = end->untouched ? job->untouched + 1 : 0;
+        h->untouched = end->untouched ? h->untouched + 1 : 0;
         job->touched |= !untouched;
         if (!job->touched)
-                job->started = 0; /* not yet, then */
+                h->started = 0; /* not yet, then */
         if (untouched)
                 job->budget++;
         else if (end->outcome != OUTCOME_SUCCEEDED)
-                job->failures++;
+                h->failures++;
         if (end->outcome == OUTCOME_WORKER_DIED && !untouched)
-                job->deaths++;
-        facts.attempts_left = job->attempt < job->budget;
-        facts.failures = job->failures;
-        facts.deaths = job->deaths;
-        d = retry_decide(&facts, &job->pool->policy, random);
-        job->slot = NULL;
+                h->deaths++;
         keep_result(job, end->result);
-        if (d.state == JOB_SUCCEEDED && job->reason) { /* of a cancel that came too late */
-                free(job->reason);
-                job->reason = NULL;
+}
+
+static RetryDecision decide(const Job *job, const AttemptEnd *end, bool untouched, uint64_t random)
+{
+        RetryFacts facts = { .outcome = end->outcome,
+                             .may_retry = end->may_retry,
+                             .untouched = untouched,
+                             .cancel_asked = job->cancel_asked,
+                             .attempts_left = job->attempt < job->budget,
+                             .failures = job->history->failures,
+                             .deaths = job->history->deaths };
+
+        return retry_decide(&facts, &job->pool->policy, random);
+}
+
+int core_settle(Core *core, Job *job, uint32_t number, AttemptEnd *end, usec_t now, uint64_t random)
+{
+        Attempt *a = job_last_attempt(job);
+        bool untouched = end->untouched && job->history->untouched < MAX_UNTOUCHED;
+        RetryDecision d;
+
+        if (job->state != JOB_RUNNING || job->request != REQUEST_NONE || job->attempt != number) {
+                core->stale++;
+                certificate_free(end->certificate);
+                end->certificate = NULL;
+                return CORE_E_STALE;
         }
+        ASSERT(a && a->outcome == OUTCOME_NONE);
+        note_end(job, a, end, untouched, now);
+        note_breaker(job, end, untouched, now);
+        d = decide(job, end, untouched, random);
+        job->slot = NULL;
+        semaphores_give(job);
+        if (d.state == JOB_SUCCEEDED)
+                job_clear_reason(job); /* of a cancel that came too late */
         job->ready_at = usec_add(now, d.delay);
         if (job_state_ended(d.state))
                 job->ended = now;
         job->next_state = (uint8_t)(d.state == JOB_QUEUED && d.delay ? JOB_SCHEDULED : d.state);
+        job->pool->returning += job->next_state == JOB_QUEUED;
         core_request(core, job, REQUEST_SETTLE);
+        return 0;
 }
 
 /* What waited for this job goes on, or ends with it. */
@@ -304,56 +316,55 @@ static void release_dependents(Core *core, Job *job, usec_t now)
         Dependency *d;
         char reason[96];
 
-        if (list_empty(&job->dependents))
+        if (!job_first_dependent(job))
                 return;
         (void)snprintf(reason, sizeof(reason), "job %s, which had to succeed first, %s%s",
                        uuid_text(&job->id).text,
                        job->state == JOB_FAILED || job->state == JOB_EXPIRED ? "" : "was ",
                        job_state_name(job->state));
-        while ((d = LIST_FIRST(&job->dependents, Dependency, in_blocker))) {
+        while ((d = job_first_dependent(job))) {
                 Job *waiting = d->waiting;
 
                 dependency_free(d);
                 if (job->state != JOB_SUCCEEDED)
                         core_cancel(core, waiting, reason, now);
-                else if (list_empty(&waiting->blockers) && waiting->listed &&
+                else if (!job_first_blocker(waiting) && waiting->listed &&
                          waiting->state == JOB_BLOCKED && waiting->request == REQUEST_NONE)
-                        place(core, waiting, now);
+                        go_on_waiting(core, waiting, now);
         }
 }
 
 static void ended(Core *core, Job *job, usec_t now)
 {
+        Dependency *d;
+
         table_drop_key(core, job);
         job->pool->done++;
         core->bytes -= job->bytes;
-        core->kept++;
-        core->kept_bytes += job->bytes + job->result_len;
-        if (job->has & JOB_HAS_KEEP) {
-                table_set_due(core, job, MAX(usec_add(job->ended, job->keep), 1u));
-                list_append(&core->finished_own, &job->finished);
-        } else {
-                list_append(&core->finished, &job->finished);
-        }
+        core_keep(core, job);
         release_dependents(core, job, now);
-        while (!list_empty(&job->blockers))
-                dependency_free(LIST_FIRST(&job->blockers, Dependency, in_waiting));
+        while ((d = job_first_blocker(job)))
+                dependency_free(d);
         core_event(core, job, EVENT_ENDED);
 }
 
+/* A job that has been settled and goes on: its place, unless its end was asked for meanwhile. */
 static void settled(Core *core, Job *job, usec_t now)
 {
-        set_state(core, job, job->next_state);
-        if (job_state_ended(job->state)) {
+        JobState state = job->next_state;
+
+        job->claim_kept = false;
+        job->pool->returning -= state == JOB_QUEUED;
+        core_set_state(core, job, state);
+        if (job_state_ended(state)) {
                 ended(core, job, now);
                 return;
         }
-        if (job->cancel_asked) {
-                end_as(core, job, JOB_CANCELLED, NULL, now);
-                return;
-        }
-        start_waiting(core, job);
-        core_event(core, job, EVENT_CHANGED);
+        if (!job->cancel_asked)
+                core_event(core, job, EVENT_CHANGED);
+        if (state == JOB_QUEUED)
+                core_give_order(core, job, now);
+        claim_return(core, job, now);
 }
 
 void core_complete(Core *core, Job *job, bool durable, usec_t now)
@@ -363,24 +374,31 @@ void core_complete(Core *core, Job *job, bool durable, usec_t now)
         job->request = REQUEST_NONE;
         switch (request) {
         case REQUEST_ADMIT:
-                if (durable)
-                        admitted(core, job, now);
-                else
-                        refused(core, job, now);
+                admission_completed(core, job, durable, now);
                 break;
         case REQUEST_CLAIM:
-                claimed(core, job, durable, now);
+                claim_completed(core, job, durable, now);
+                break;
+        case REQUEST_UNCLAIM:
+                unclaim_completed(core, job, durable, now);
                 break;
         case REQUEST_SETTLE:
                 if (durable)
                         settled(core, job, now);
                 else
-                        core_request(core, job,
-                                     REQUEST_SETTLE); /* it has happened: until it is kept */
+                        core_request(core, job, request); /* it has happened: until it is kept */
+                break;
+        case REQUEST_FORGET:
+                forget_completed(core, job, durable, now);
                 break;
         default:
                 ASSERT(false);
         }
+}
+
+void core_set_store_down(Core *core, bool down)
+{
+        core->store_down = down;
 }
 
 /* --- what people ask for --- */
@@ -391,8 +409,7 @@ static void withdraw_claim(Job *job)
         if (!(job->events & EVENT_CLAIMED))
                 return;
         job->events &= (uint8_t)~EVENT_CLAIMED;
-        if (!job->events)
-                list_remove(&job->event_link);
+        claim_drop(job);
 }
 
 void core_cancel(Core *core, Job *job, const char *reason, usec_t now)
@@ -401,116 +418,48 @@ void core_cancel(Core *core, Job *job, const char *reason, usec_t now)
                 return;
         if (job->request == REQUEST_SETTLE && job_state_ended(job->next_state))
                 return; /* as good as ended */
-        if (!job->cancel_asked && reason && !job->reason)
-                job->reason = strdup(reason);
+        if (!job->cancel_asked)
+                job_set_reason(job, reason);
         job->cancel_asked = true;
         if (job->request != REQUEST_NONE || !job->listed || job->state == JOB_RUNNING || job->slot)
                 return; /* what is under way comes back and finds the mark */
         withdraw_claim(job);
-        end_as(core, job, JOB_CANCELLED, reason, now);
+        core_end_as(core, job, JOB_CANCELLED, reason, now);
+}
+
+/* Room for it, and its key: it can be open again. */
+static bool reopen(Core *core, Job *job)
+{
+        Heap *ready = &job->pool->ready;
+
+        return heap_reserve(ready, (uint32_t)(job->pool->open - ready->count + 1)) == 0 &&
+               job_history(job) && table_take_key(core, job);
 }
 
 bool core_retry(Core *core, Job *job, usec_t now)
 {
-        Heap *ready = &job->pool->ready;
+        JobHistory *h;
 
         if (!job_state_ended(job->state) || job->state == JOB_SUCCEEDED ||
-            job->request != REQUEST_NONE ||
-            heap_reserve(ready, (uint32_t)(job->pool->open - ready->count + 1)) < 0 ||
-            !table_take_key(core, job))
+            job->request != REQUEST_NONE || !reopen(core, job))
                 return false;
-        list_remove(&job->finished);
+        list_remove(&job->link);
         table_set_due(core, job, 0);
         core->kept--;
-        core->kept_bytes -= job->bytes + job->result_len;
+        core->kept_bytes -= core_kept_size(job);
         core->bytes += job->bytes;
         keep_result(job, (Slice){ NULL, 0 });
-        free(job->reason);
-        job->reason = NULL;
+        job_clear_reason(job);
+        h = job_history(job);
+        h->deaths = h->failures = h->untouched = 0;
         job->cancel_asked = false;
-        job->deaths = job->failures = job->untouched = 0;
-        job->budget = job->attempt + job->max_attempts;
+        job->no_ttl = true; /* its time was up; the new budget has none */
+        job->budget = job->attempt + (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
+                                                          job->pool->policy.max_attempts);
         job->ended = 0;
         job->ready_at = now;
-        job->has &= (uint16_t)~JOB_HAS_TTL; /* its time was up; the new budget has none */
         job->next_state = JOB_QUEUED;
+        job->pool->returning++;
         core_request(core, job, REQUEST_SETTLE);
         return true;
-}
-
-/* --- time --- */
-
-static bool too_much_kept(const Core *core)
-{
-        return core->kept > core->limits.keep_max ||
-               (core->limits.keep_bytes && core->kept_bytes > core->limits.keep_bytes);
-}
-
-/* The job that ended first of those that are kept; NULL: none. */
-static Job *first_ended(const Core *core)
-{
-        Job *usual = LIST_FIRST(&core->finished, Job, finished);
-        Job *own = LIST_FIRST(&core->finished_own, Job, finished);
-
-        if (!usual || !own)
-                return usual ? usual : own;
-        return own->ended < usual->ended ? own : usual;
-}
-
-/* Forgets it, unless somebody has yet to hear of it: then later. */
-static void forget_or_wait(Core *core, Job *job, usec_t now)
-{
-        if (!job->events && job->request == REQUEST_NONE && !job->pins) {
-                core_forget(core, job);
-                return;
-        }
-        list_remove(&job->finished);
-        table_set_due(core, job, now + USEC_PER_SEC);
-}
-
-static void forget_old(Core *core, usec_t now)
-{
-        for (int i = 0; i < TICK_WORK; i++) {
-                bool much = too_much_kept(core);
-                Job *oldest = much ? first_ended(core) : LIST_FIRST(&core->finished, Job, finished);
-
-                if (!oldest || (!much && usec_add(oldest->ended, core->limits.keep) > now))
-                        return;
-                forget_or_wait(core, oldest, now);
-        }
-}
-
-static void fire(Core *core, Job *job, usec_t now)
-{
-        table_set_due(core, job, 0);
-        if (job_state_ended(job->state)) {
-                forget_or_wait(core, job, now);
-        } else if (expiry(job) <= now) {
-                end_as(core, job, JOB_EXPIRED, "it had not started when its ttl was over", now);
-        } else if (job->state == JOB_SCHEDULED) {
-                place(core, job, now);
-        }
-}
-
-void core_tick(Core *core, usec_t now)
-{
-        for (int i = 0; i < TICK_WORK; i++) {
-                Job *job = heap_peek(&core->timers);
-
-                if (!job || job->due > now)
-                        break;
-                fire(core, job, now);
-        }
-        forget_old(core, now);
-}
-
-usec_t core_next_due(const Core *core)
-{
-        const Job *job = heap_peek(&core->timers);
-        const Job *oldest = LIST_FIRST(&core->finished, Job, finished);
-        usec_t due = job ? job->due : USEC_INFINITY;
-
-        if (too_much_kept(core) && first_ended(core))
-                return 0;
-        return oldest ? MIN(due, usec_add(oldest->ended, core->limits.keep)) : due;
 }

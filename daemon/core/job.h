@@ -18,7 +18,7 @@
         X(SCHEDULED, "scheduled", AFTER(QUEUED) | AFTER(CANCELLED) | AFTER(EXPIRED))               \
         X(BLOCKED, "blocked",                                                                      \
           AFTER(QUEUED) | AFTER(SCHEDULED) | AFTER(CANCELLED) | AFTER(EXPIRED))                    \
-        X(QUEUED, "queued", AFTER(RUNNING) | AFTER(CANCELLED) | AFTER(EXPIRED) | AFTER(FAILED))    \
+        X(QUEUED, "queued", AFTER(RUNNING) | AFTER(BLOCKED) | AFTER(CANCELLED) | AFTER(EXPIRED))   \
         X(RUNNING, "running",                                                                      \
           AFTER(QUEUED) | AFTER(SCHEDULED) | AFTER(SUCCEEDED) | AFTER(FAILED) |                    \
                   AFTER(QUARANTINED) | AFTER(CANCELLED))                                           \
@@ -60,6 +60,8 @@ typedef enum Outcome {
 } Outcome;
 
 const char *outcome_name(Outcome o);
+/* OUTCOME_NONE: there is none of that name. */
+Outcome outcome_of_name(const char *name);
 
 /* What is known beyond the outcome: the death certificate. Only where there is something to tell.
  */
@@ -87,27 +89,35 @@ typedef struct Attempt {
         Certificate *certificate; /* NULL: nothing more to tell */
 } Attempt;
 
-/* Which optional fields of the spec were given. */
+/* Which optional fields of the spec were given. The first six are numbers, kept behind the struct in
+ * this order; then come the texts, kept so too. The store keeps the bits: none changes its meaning. */
 enum {
-        JOB_HAS_ID = 1,
-        JOB_HAS_PRIORITY = 2,
-        JOB_HAS_RUN_AT = 4,
-        JOB_HAS_DELAY = 8,
-        JOB_HAS_MAX_ATTEMPTS = 16,
-        JOB_HAS_TIMEOUT = 32,
-        JOB_HAS_TTL = 64,
-        JOB_HAS_KEEP = 128,
-        JOB_HAS_UNIQUE_KEY = 256,
-        JOB_HAS_DURABILITY = 512,
-        JOB_HAS_ATTACHED = 1024,
+        JOB_HAS_RUN_AT = 1,
+        JOB_HAS_DELAY = 2,
+        JOB_HAS_TIMEOUT = 4,
+        JOB_HAS_TTL = 8,
+        JOB_HAS_KEEP = 16,
+        JOB_HAS_MAX_ATTEMPTS = 32,
+        JOB_HAS_UNIQUE_KEY = 64,
+        JOB_HAS_TAGS = 128,       /* JSON text of the list, as it was given; so are the next two */
+        JOB_HAS_SEMAPHORES = 256,
+        JOB_HAS_AFTER = 512,
+        JOB_HAS_ID = 1024,
+        JOB_HAS_PRIORITY = 2048,
+        JOB_HAS_DURABILITY = 4096,
+        JOB_HAS_ATTACHED = 8192,
 };
+#define JOB_NUMBERS 0x003fu
+#define JOB_TEXTS   0x03c0u
 
 /* What the store is being asked to make durable. */
 typedef enum JobRequest {
         REQUEST_NONE,
-        REQUEST_ADMIT,  /* the job exists */
-        REQUEST_CLAIM,  /* its next attempt may begin */
-        REQUEST_SETTLE, /* it goes to job->next_state */
+        REQUEST_ADMIT,   /* the job exists; with job->claim, its first attempt may begin, too */
+        REQUEST_CLAIM,   /* its next attempt may begin */
+        REQUEST_UNCLAIM, /* it has not begun after all */
+        REQUEST_SETTLE,  /* it goes to job->next_state */
+        REQUEST_FORGET,  /* it was kept long enough */
 } JobRequest;
 
 /* What has become of a job, for those who wait for it; a set. */
@@ -117,10 +127,38 @@ typedef enum JobEvent {
         EVENT_CLAIMED = 4,
         EVENT_CHANGED = 8, /* its state, or its progress */
         EVENT_ENDED = 16,
+        EVENT_FETCHED = 32, /* its large payloads are here, or could not be had */
 } JobEvent;
 
-typedef struct Job Job;
+/* The heap in which a job stands. */
+typedef enum JobPlace {
+        PLACE_NONE,
+        PLACE_READY,    /* CorePool.ready */
+        PLACE_ARRIVING, /* CorePool.arriving */
+        PLACE_HELD,     /* CoreHandler.held */
+} JobPlace;
 
+/* What a job has been through; most that wait have nothing to tell and share job_no_history. */
+typedef struct JobHistory {
+        Attempt *attempts; /* the last of them are kept */
+        uint32_t n_attempts;
+        uint32_t deaths;    /* workers it has killed since its budget was set */
+        uint32_t failures;  /* in a row, for the backoff */
+        uint32_t untouched; /* in a row: workers that died before they looked at it */
+        usec_t started;     /* its first attempt; 0: not yet */
+        usec_t claimed;     /* when the store noted its last attempt */
+        double progress;    /* -1: none */
+        char *reason;       /* why it ended so, in words; NULL: nothing to add */
+        char *result;       /* JSON text of an object; NULL: none, or only the store has it */
+        size_t result_len;
+} JobHistory;
+
+extern const JobHistory job_no_history;
+
+typedef struct Job Job;
+struct JobTies;
+
+/* What waits is many: this is kept small, and what few jobs need stands elsewhere. */
 struct Job {
         Uuid id;
         struct CoreHandler *handler;
@@ -131,89 +169,102 @@ struct Job {
         uint8_t next_state; /* while a settle is under way */
         uint8_t request;    /* JobRequest */
         uint8_t events;     /* JobEvents that nobody has seen yet */
-        bool memory;        /* durability is memory */
-        bool attached;
-        bool cancel_asked;  /* ends as cancelled unless it succeeds */
-        bool listed;        /* admitted: queries show it */
-        bool touched;       /* a worker has begun it, at least once */
+        uint8_t place;      /* JobPlace */
+        bool listed : 1;       /* admitted: queries show it */
+        bool memory : 1;       /* the store does not have it, and is not to */
+        bool attached : 1;
+        bool args_elsewhere : 1; /* large arguments have an allocation of their own */
+        bool cancel_asked : 1; /* ends as cancelled unless it succeeds */
+        bool touched : 1;      /* a worker has begun it, at least once */
+        bool claim : 1;        /* the claim goes with the admission */
+        bool claim_kept : 1;   /* the store has it as claimed */
+        bool holds : 1;        /* one unit of each of its semaphores */
+        bool no_ttl : 1;       /* a new budget has none */
+        bool args_shed : 1;    /* its large arguments are only in the store just now */
+        bool result_shed : 1;  /* so is its large result */
+        bool fetching : 1;     /* the store was asked for them */
+        bool in_events : 1;
+        bool has_key : 1;      /* its key is taken */
         uint16_t has;       /* JOB_HAS_… */
         int16_t priority;
 
         uint32_t attempt;   /* number of the last one begun */
         uint32_t budget;    /* number of the last one allowed */
-        uint32_t max_attempts;
-        uint32_t deaths;    /* workers it has killed since its budget was set */
-        uint32_t failures;  /* in a row, for the backoff */
-        uint32_t untouched; /* in a row: workers that died before they looked at it */
-        uint32_t n_attempts;
-        Attempt *attempts;  /* the last of them are kept */
-
-        usec_t submitted, started, ended;
-        usec_t run_at, delay, timeout, ttl, keep; /* as given; 0: not */
-        usec_t ready_at;    /* SCHEDULED: when it is to be queued */
-        usec_t due;         /* place in the timers; 0: not in them */
-        uint64_t order;     /* age: from when it was first ready; 0: never yet */
-
+        uint32_t args_len;
+        uint32_t bytes;     /* memory accounted for it, without its result */
         uint32_t ready_index, timer_index;
-        HashLink by_id, by_key;
+
+        usec_t submitted;
+        usec_t ready_at;    /* while it waits: not to begin before */
+        usec_t ended;       /* when it has, or is about to; 0: not */
+        usec_t due;         /* place in the timers; 0: not in them */
+        uint64_t order;     /* age: when it was first ready, made unique; 0: never yet */
+        uint64_t seq;       /* the store's number for it; 0: it has none */
+
+        HashLink by_id;
         List all;           /* every job, oldest first */
-        List finished;      /* ended and kept */
-        List request_link, event_link;
-        List waiters;       /* calls; owned by the api */
-        uint32_t pins;      /* the api still has to say something of it: not forgotten meanwhile */
-        List blockers;      /* Dependency.in_waiting */
-        List dependents;    /* Dependency.in_blocker */
-        List attached_link; /* in its connection, if attached; owned by the api */
+        List link;          /* requests, or those that have ended, oldest first */
+        Job *next_event;
 
-        void *slot;         /* where it is placed; owned by the pool */
-        int fds[3];         /* an attached command's; -1: none */
-        double progress;    /* -1: none */
-        char *reason;       /* why it ended so, in words; NULL: nothing to add */
-        char *result;       /* JSON text of an object; NULL: none */
-        size_t result_len;
-        size_t bytes;       /* memory accounted for it, without its result */
-
-        /* Behind the struct, one after the other: */
-        uint32_t args_len, key_len, tags_len, semaphores_len, after_len;
-        char data[];
+        JobHistory *history;  /* never NULL */
+        struct JobTies *ties; /* to other jobs and to semaphores; NULL: none */
+        void *calls;          /* who waits for it; owned by the api. Not NULL: not forgotten */
+        void *slot;           /* where it is placed; owned by the pool */
+        _Alignas(8) char data[]; /* key link, numbers, arguments, texts; see job.c */
 };
 
-static inline Slice job_args(const Job *j)
-{
-        return (Slice){ j->data, j->args_len };
-}
+/* How much stands behind the struct for these fields. */
+typedef struct JobData {
+        uint16_t has;
+        usec_t numbers[6];
+        Slice args;
+        bool args_elsewhere; /* in an allocation of their own */
+        Slice texts[4];      /* key, tags, semaphores, after */
+} JobData;
+
+/* A new job with nothing but its data, copied; NULL if memory ran out. */
+Job *job_new(const JobData *data);
+/* Gives the memory back; the job must be in nothing. */
+void job_free(Job *j);
+
+/* A number of the spec; `otherwise` if it was not given. */
+usec_t job_number(const Job *j, uint16_t which, usec_t otherwise);
+/* A text of the spec; empty if it was not given. */
+Slice job_text(const Job *j, uint16_t which);
 
 static inline Slice job_key(const Job *j)
 {
-        return (Slice){ j->data + j->args_len, j->key_len };
+        return job_text(j, JOB_HAS_UNIQUE_KEY);
 }
 
-/* These three are JSON text as it was given; empty: not given. */
-static inline Slice job_tags(const Job *j)
-{
-        return (Slice){ j->data + j->args_len + j->key_len, j->tags_len };
-}
+/* The arguments; empty: none, or only the store has them. */
+Slice job_args(const Job *j);
+/* Large arguments come from the store (stolen), or leave memory (NULL). Returns the change in
+ * bytes of memory. */
+int64_t job_set_args(Job *j, char *args, size_t len);
 
-static inline Slice job_semaphores(const Job *j)
-{
-        return (Slice){ job_tags(j).data + j->tags_len, j->semaphores_len };
-}
+/* The link by which a job with a key is found. */
+typedef struct KeyLink {
+        HashLink link;
+        Job *job;
+} KeyLink;
+KeyLink *job_key_link(Job *j);
 
-static inline Slice job_after(const Job *j)
-{
-        return (Slice){ job_semaphores(j).data + j->semaphores_len, j->after_len };
-}
+/* Its history, to be written to; NULL if memory ran out. */
+JobHistory *job_history(Job *j);
+/* Sets why it ended so, if nothing is set yet; without memory it stays without words. */
+void job_set_reason(Job *j, const char *reason);
+void job_clear_reason(Job *j);
 
 /* The attempt that runs, or ran last; NULL: none yet. */
 static inline Attempt *job_last_attempt(const Job *j)
 {
-        return j->n_attempts ? &j->attempts[j->n_attempts - 1] : NULL;
+        const JobHistory *h = j->history;
+
+        return h->n_attempts ? &h->attempts[h->n_attempts - 1] : NULL;
 }
 
 /* Adds a record for the next attempt; of more than JOB_KEEP_ATTEMPTS the oldest go, but for the
  * first. NULL if memory ran out. */
 enum { JOB_KEEP_ATTEMPTS = 100 };
 Attempt *job_add_attempt(Job *j);
-
-/* Gives the memory back; the job must be in nothing. */
-void job_free(Job *j);

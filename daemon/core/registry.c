@@ -2,20 +2,13 @@
 
 /* The core's own making and unmaking, and its pools and handlers. */
 
-#include <stdlib.h>
-#include <string.h>
+#include "core/inside.h"
+#include "core/rank.h"
+#include "core/semaphore.h"
 
-#include "base/macros.h"
-#include "core/admission.h"
-
-/* Higher priority first, then who was ready first. */
 static int ready_before(const void *a, const void *b)
 {
-        const Job *x = a, *y = b;
-
-        if (x->priority != y->priority)
-                return x->priority > y->priority;
-        return x->order < y->order;
+        return rank_before(a, b);
 }
 
 static uint32_t *ready_index(void *job)
@@ -47,10 +40,13 @@ void core_init(Core *core, const CoreLimits *limits)
         list_init(&core->pools);
         list_init(&core->handlers);
         list_init(&core->all);
+        list_init(&core->semaphores);
         list_init(&core->finished);
         list_init(&core->finished_own);
         list_init(&core->requests);
-        list_init(&core->events);
+        list_init(&core->instant);
+        list_init(&core->removals);
+        core->last_event = &core->first_event;
 }
 
 void core_fini(Core *core)
@@ -64,13 +60,17 @@ void core_fini(Core *core)
                         core_forget(core, CONTAINER_OF(core->ids.entries[i].link, Job, by_id));
         LIST_FOREACH_SAFE(&core->pools, pool, next_pool, link) {
                 heap_fini(&pool->ready);
+                heap_fini(&pool->arriving);
                 free(pool->name);
                 free(pool);
         }
         LIST_FOREACH_SAFE(&core->handlers, handler, next_handler, link) {
+                heap_fini(&handler->held);
                 free(handler->name);
                 free(handler);
         }
+        semaphores_fini(core);
+        free(core->journal.changes);
         hashtable_fini(&core->ids);
         hashtable_fini(&core->keys);
         heap_fini(&core->timers);
@@ -92,6 +92,7 @@ CorePool *core_pool(Core *core, const char *name)
                 return NULL;
         }
         pool->ready = (Heap){ .before = ready_before, .index_of = ready_index };
+        pool->arriving = pool->ready;
         list_append(&core->pools, &pool->link);
         return pool;
 }
@@ -120,6 +121,7 @@ CoreHandler *core_handler(Core *core, const char *name)
                 free(handler);
                 return NULL;
         }
+        handler->held = (Heap){ .before = ready_before, .index_of = ready_index };
         list_append(&core->handlers, &handler->link);
         return handler;
 }
@@ -127,18 +129,20 @@ CoreHandler *core_handler(Core *core, const char *name)
 /* Only jobs that wait move: what is placed on a slot, or has ended, belongs to where it was. */
 static void move_job(Job *job, CorePool *to)
 {
-        bool ready = job->ready_index != HEAP_NONE;
+        bool ready = job->place == PLACE_READY;
 
-        if (heap_reserve(&to->ready, (uint32_t)(to->open - to->ready.count + 1)) < 0)
+        if (heap_reserve(&to->ready, (uint32_t)(to->open - to->ready.count + 1)) < 0 ||
+            semaphores_move(job, to) < 0)
                 return; /* it stays where it is, and waits there */
-        heap_remove(&job->pool->ready, job);
+        if (ready)
+                place_leave(job);
         job->pool->count[job->state]--;
         job->pool->open--;
         job->pool = to;
         to->count[job->state]++;
         to->open++;
         if (ready)
-                (void)heap_push(&to->ready, job); /* room is reserved */
+                place_ready(job);
 }
 
 void core_follow_handler(Job *job)
@@ -155,6 +159,7 @@ void core_bind_handler(Core *core, CoreHandler *handler, CorePool *pool)
                 return;
         LIST_FOREACH(&core->all, job, all)
                 if (job->handler == handler && job->pool != pool && !job_state_ended(job->state) &&
-                    job->state != JOB_RUNNING && !job->slot && job->request == REQUEST_NONE)
+                    job->state != JOB_RUNNING && !job->slot && job->request == REQUEST_NONE &&
+                    !(job->events & EVENT_CLAIMED))
                         move_job(job, pool);
 }

@@ -45,5 +45,8 @@ RetryDecision retry_decide(const RetryFacts *f, const JobPolicy *policy, uint64_
         }
         if (!f->may_retry || !f->attempts_left)
                 return end(JOB_FAILED);
-        return again(f->outcome == OUTCOME_SHUTDOWN ? 0 : delay);
+        if (f->outcome == OUTCOME_SHUTDOWN ||
+            (f->outcome == OUTCOME_SUPERVISOR_DIED && f->failures == 1))
+                return again(0); /* it was not the job's doing, so far as we know */
+        return again(delay);
 }

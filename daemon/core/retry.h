@@ -11,6 +11,7 @@ typedef struct JobPolicy {
         usec_t backoff, backoff_max;
         uint32_t max_attempts;
         uint32_t poison_deaths;
+        uint32_t breaker_deaths;
         uint64_t max_queued;
         int priority;
 } JobPolicy;

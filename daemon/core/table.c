@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "core/table.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/macros.h"
-#include "core/dependency.h"
+#include "core/inside.h"
+#include "core/semaphore.h"
 
 /* Ids are chosen by clients: hashed with a key, and of another user's equal id nobody knows. */
 static uint64_t id_hash(const Uuid *id)
@@ -52,7 +46,7 @@ Job *table_find_key(Core *core, const CoreHandler *handler, Slice key, uint32_t 
         HashLink *l = hashtable_first(&core->keys, key_hash(handler, key, uid));
 
         for (; l; l = hashtable_next(&core->keys, l)) {
-                Job *job = CONTAINER_OF(l, Job, by_key);
+                Job *job = CONTAINER_OF(l, KeyLink, link)->job;
 
                 if (job->uid == uid && job->handler == handler && slice_equal(job_key(job), key))
                         return job;
@@ -65,23 +59,17 @@ static bool has_key(const Job *job)
         return job->has & JOB_HAS_UNIQUE_KEY;
 }
 
-int table_add(Core *core, Job *job)
+int table_add_id(Core *core, Job *job)
 {
-        int r = hashtable_add(&core->ids, &job->by_id, id_hash(&job->id));
-
-        if (r == 0 && has_key(job)) {
-                r = hashtable_add(&core->keys, &job->by_key,
-                                  key_hash(job->handler, job_key(job), job->uid));
-                if (r < 0)
-                        hashtable_remove(&core->ids, &job->by_id);
-        }
-        return r;
+        return hashtable_add(&core->ids, &job->by_id, id_hash(&job->id));
 }
 
 void table_drop_key(Core *core, Job *job)
 {
-        if (has_key(job))
-                hashtable_remove(&core->keys, &job->by_key);
+        if (!job->has_key)
+                return;
+        hashtable_remove(&core->keys, &job_key_link(job)->link);
+        job->has_key = false;
 }
 
 bool table_take_key(Core *core, Job *job)
@@ -90,8 +78,9 @@ bool table_take_key(Core *core, Job *job)
                 return true;
         if (table_find_key(core, job->handler, job_key(job), job->uid))
                 return false;
-        return hashtable_add(&core->keys, &job->by_key,
-                             key_hash(job->handler, job_key(job), job->uid)) == 0;
+        job->has_key = hashtable_add(&core->keys, &job_key_link(job)->link,
+                                     key_hash(job->handler, job_key(job), job->uid)) == 0;
+        return job->has_key;
 }
 
 void table_set_due(Core *core, Job *job, usec_t due)
@@ -104,25 +93,30 @@ void table_set_due(Core *core, Job *job, usec_t due)
                 abort(); /* room was reserved when it was admitted */
 }
 
-void core_forget(Core *core, Job *job)
+static void drop_event(Core *core, Job *job)
+{
+        Job **at = &core->first_event;
+
+        if (!job->in_events)
+                return;
+        while (*at != job)
+                at = &(*at)->next_event;
+        *at = job->next_event;
+        if (!*at)
+                core->last_event = at;
+}
+
+/* It is counted no more, wherever it was. */
+static void uncount(Core *core, Job *job)
 {
         bool open = !job->listed || !job_state_ended(job->state);
         bool back = !open && job->request == REQUEST_SETTLE; /* core_retry() has counted it so */
 
-        dependency_drop_all(job);
-        heap_remove(&job->pool->ready, job);
-        table_set_due(core, job, 0);
-        list_remove(&job->all);
-        list_remove(&job->finished);
-        list_remove(&job->request_link);
-        list_remove(&job->event_link);
-        hashtable_remove(&core->ids, &job->by_id);
         if (open || back) {
-                table_drop_key(core, job);
                 core->bytes -= job->bytes;
-        } else {
+        } else if (job->request != REQUEST_FORGET) {
                 core->kept--;
-                core->kept_bytes -= job->bytes + job->result_len;
+                core->kept_bytes -= core_kept_size(job);
         }
         if (job->listed) {
                 core->count[job->state]--;
@@ -132,5 +126,19 @@ void core_forget(Core *core, Job *job)
                 core->open--;
                 job->pool->open--;
         }
+}
+
+void core_forget(Core *core, Job *job)
+{
+        dependency_drop_all(job);
+        semaphores_unname(job);
+        place_leave(job);
+        table_set_due(core, job, 0);
+        table_drop_key(core, job);
+        list_remove(&job->all);
+        list_remove(&job->link);
+        drop_event(core, job);
+        hashtable_remove(&core->ids, &job->by_id);
+        uncount(core, job);
         job_free(job);
 }

@@ -29,13 +29,22 @@ Buffer *call_begin(Ctl *ctl, const char *method, unsigned flags)
         return b;
 }
 
+void call_end(Ctl *ctl)
+{
+        varlink_write_end(varlink_client_out(ctl->client), 0);
+}
+
+int call_flush(Ctl *ctl)
+{
+        int r = varlink_client_flush(ctl->client);
+
+        return r < 0 ? connect_lost(ctl, r) : STATUS_DONE;
+}
+
 int call_send(Ctl *ctl)
 {
-        int r;
-
-        varlink_write_end(varlink_client_out(ctl->client), 0);
-        r = varlink_client_flush(ctl->client);
-        return r < 0 ? connect_lost(ctl, r) : STATUS_DONE;
+        call_end(ctl);
+        return call_flush(ctl);
 }
 
 static int reply_parse(Reply *r, Slice text)
@@ -109,5 +118,5 @@ void reply_print(const Reply *r)
         buffer_append_char(&b, '\n');
         print_buffer(&b);
         buffer_fini(&b);
-        (void)fflush(stdout); /* who reads a pipe wants each reply when it comes */
+        print_flush(); /* who reads a pipe wants each reply when it comes */
 }

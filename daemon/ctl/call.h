@@ -32,7 +32,14 @@ static inline void reply_fini_cleanup(Reply *r)
 /* Writes the head of a call, and gives the buffer for its parameters. */
 Buffer *call_begin(Ctl *ctl, const char *method, unsigned flags);
 
-/* Ends what call_begin() began, and sends it. Returns a status. */
+/* Ends what call_begin() began. It is sent with all others that were ended, by call_flush() or
+ * call_send(); their replies come in the same order. */
+void call_end(Ctl *ctl);
+
+/* Sends what was ended. Returns a status. */
+int call_flush(Ctl *ctl);
+
+/* call_end() and call_flush(). */
 int call_send(Ctl *ctl);
 
 /* Waits until `timeout` from now for a reply, whatever it is. Returns a status; *ret->text is NULL

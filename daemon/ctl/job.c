@@ -129,5 +129,5 @@ void job_print_result(const Reply *r)
         buffer_append_char(&b, '\n');
         print_buffer(&b);
         buffer_fini(&b);
-        (void)fflush(stdout);
+        print_flush();
 }

@@ -6,31 +6,12 @@
 
 #include "base/cleanup.h"
 #include "ctl/job.h"
+#include "ctl/listing.h"
 #include "ctl/pager.h"
 #include "ctl/table.h"
 #include "ctl/verbs.h"
 
-enum { PAGE = 500, LIMIT = 100, NOTE = 60 };
-
-static void filter(Buffer *b, const Options *o, OptionId id, const char *name)
-{
-        if (option_given(o, id))
-                emit_string_member(b, name, slice_of(o->values[id].text));
-}
-
-static int fetch(Ctl *ctl, const char *before, int64_t limit, Reply *ret)
-{
-        Buffer *b = call_begin(ctl, "List", 0);
-
-        filter(b, ctl->options, OPTION_STATE, "state");
-        filter(b, ctl->options, OPTION_POOL, "pool");
-        filter(b, ctl->options, OPTION_HANDLER, "handler");
-        filter(b, ctl->options, OPTION_TAG, "tag");
-        if (*before)
-                emit_string_member(b, "before", slice_of(before));
-        emit_int_member(b, "limit", limit);
-        return call_finish(ctl, ret);
-}
+enum { LIMIT = 100, NOTE = 60 };
 
 /* How long it ran, or has been running. */
 static ShortText ran_text(const json_t *job, usec_t now)
@@ -77,48 +58,57 @@ static void row(Table *t, const json_t *job, usec_t now)
         note_cell(t, job);
 }
 
-/* Prints a page. Returns how many jobs there were; `last` becomes the id of the last. */
-static size_t print_page(const Ctl *ctl, Table *t, const json_t *jobs, char *last, size_t size)
+static void print_page(const Ctl *ctl, Table *t, const Reply *r)
 {
         usec_t now = clock_read(CLOCK_REALTIME);
         json_t *job;
         size_t i;
 
-        json_array_foreach(jobs, i, job) {
-                if (!option_given(ctl->options, OPTION_JSON))
-                        row(t, job, now);
-                (void)snprintf(last, size, "%s", get_string(job, "id"));
+        if (option_given(ctl->options, OPTION_JSON)) {
+                reply_print(r);
+                return;
         }
-        if (!option_given(ctl->options, OPTION_JSON))
-                table_print(t, 0);
-        return i;
+        json_array_foreach(json_object_get(r->parameters, "jobs"), i, job)
+                row(t, job, now);
+        table_print(t, 0);
+}
+
+/* Up to `left` jobs, page by page. */
+static int print_pages(Ctl *ctl, Table *t, int64_t left)
+{
+        AUTO(listing_fini) Listing listing = LISTING_INIT(ctl);
+        AUTO(reply_fini) Reply reply = REPLY_INIT;
+        bool first = true;
+
+        while (left > 0) {
+                size_t n;
+                int status = listing_next(&listing, left, &reply, &n);
+
+                if (status)
+                        return status;
+                if (first)
+                        pager_open(ctl->options);
+                else if (n == 0)
+                        break;
+                first = false;
+                print_page(ctl, t, &reply);
+                left -= (int64_t)n;
+        }
+        return STATUS_DONE;
 }
 
 int verb_list(Ctl *ctl)
 {
         static const char *const headers[] = { "ID",  "STATE", "HANDLER",  "POOL", "AGE",
                                                "RAN", "TRIES", "WHY", NULL };
-        const OptionValue *given = &ctl->options->values[OPTION_LIMIT];
-        int64_t left = given->text ? given->number : LIMIT;
-        AUTO(reply_fini) Reply reply = REPLY_INIT;
+        const OptionValue *limit = &ctl->options->values[OPTION_LIMIT];
         AUTO(table_fini) Table table;
-        char last[64] = "";
-        int status;
+        int status = listing_check(ctl);
 
         table_init(&table, headers, "llllrrrl");
-        while (left > 0) {
-                size_t n;
-
-                status = fetch(ctl, last, MIN(left, PAGE), &reply);
-                if (status)
-                        return status;
-                if (!*last)
-                        pager_open(ctl->options);
-                n = print_page(ctl, &table, json_object_get(reply.parameters, "jobs"), last,
-                               sizeof(last));
-                if (n == 0)
-                        break;
-                left -= (int64_t)n;
-        }
-        return STATUS_DONE;
+        if (status == STATUS_DONE)
+                status = print_pages(ctl, &table, !limit->text      ? LIMIT
+                                                  : limit->number ? limit->number
+                                                                  : INT64_MAX);
+        return status;
 }

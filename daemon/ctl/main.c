@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/uuid.h"
 #include "ctl/connect.h"
+#include "ctl/listing.h"
 #include "ctl/pager.h"
 #include "ctl/print.h"
 #include "ctl/verbs.h"
@@ -34,15 +35,25 @@ static const Verb verbs[] = {
           "the line null; unordered, it has no line." },
         { "wait", "ID…", "wait for jobs to end and print their results in order", 0, 1, ANY,
           verb_wait, false, "Of several jobs, one that failed is the line null." },
+        { "follow", "ID", "what a job writes, as it writes it", 0, 1, 1, verb_follow, false,
+          "Ends when the job has ended, with the exit status that wait would have. Ctrl-C ends\n"
+          "the following, not the job." },
         { "get", "ID", "all about a job", 0, 1, 1, verb_get },
-        { "list", "", "jobs, newest first",
-          OPTION_BIT(OPTION_STATE) | OPTION_BIT(OPTION_POOL) | OPTION_BIT(OPTION_HANDLER) |
-                  OPTION_BIT(OPTION_TAG) | OPTION_BIT(OPTION_LIMIT),
-          0, 0, verb_list },
-        { "cancel", "ID…", "end jobs that have not ended", OPTION_BIT(OPTION_FORCE), 1, ANY,
-          verb_cancel },
-        { "retry", "ID…", "put jobs that did not succeed back in the queue", 0, 1, ANY,
-          verb_retry },
+        { "why", "ID…", "what jobs wait for", 0, 1, ANY, verb_why },
+        { "list", "", "jobs, newest first", LISTING_FILTERS | OPTION_BIT(OPTION_LIMIT), 0, 0,
+          verb_list },
+        { "cancel", "[ID…]", "end jobs that have not ended",
+          LISTING_FILTERS | OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_FORCE), 0, ANY,
+          verb_cancel, false,
+          "Either those named, or all that match the filters: scheduled, blocked, queued and\n"
+          "running ones, or only those in one of these states. Prints the ids." },
+        { "retry", "[ID…]", "put jobs that did not succeed back in the queue",
+          LISTING_FILTERS | OPTION_BIT(OPTION_DRY_RUN), 0, ANY, verb_retry, false,
+          "Either those named, or all that match the filters: failed, quarantined, cancelled and\n"
+          "expired ones, or only those in one of these states. Prints the ids." },
+        { "watch", "", "every change, as it happens",
+          OPTION_BIT(OPTION_POOL) | OPTION_BIT(OPTION_KIND), 0, 0, verb_watch, false,
+          "A line for each: time, kind, id, state, reason. Ctrl-C ends it." },
         { "status", "", "the daemon at a glance", 0, 0, 0, verb_status },
         { "pools", "", "the pools and what they serve", 0, 0, 0, verb_pools },
         { "workers", "[POOL]", "the workers", 0, 0, 1, verb_workers },
@@ -57,6 +68,11 @@ static const Verb verbs[] = {
           verb_drain },
         { "check-config", "[DIR]", "check a config as broodd would", 0, 0, 1, verb_check_config,
           true },
+        { "check-store", "[FILE|STATE-DIRECTORY]", "check that a store is sound", 0, 0, 1,
+          verb_check_store, true, "The daemon may run meanwhile, or not." },
+        { "backup", "FILE", "write a consistent copy of the store to a new file",
+          OPTION_BIT(OPTION_STATE_DIRECTORY), 1, 1, verb_backup, true,
+          "The daemon may run meanwhile, or not." },
 };
 
 static const Verb *find_verb(const char *name)
@@ -200,11 +216,11 @@ static void open_standard_fds(void)
 /* What was printed has to have arrived, or the answer is not to be trusted. */
 static int flush_output(int status)
 {
-        if (fflush(stdout) == 0 && !ferror(stdout))
+        int r = print_finish();
+
+        if (r == 0 || r == -EPIPE)
                 return status;
-        if (errno == EPIPE)
-                return status;
-        say("cannot write: %s", strerror(errno));
+        say("cannot write: %s", strerror(-r));
         return status ? status : STATUS_FAILED;
 }
 

@@ -56,10 +56,14 @@ static const OptionType types[N_OPTIONS] = {
         [OPTION_STATE] = { "state", CHOICE, "STATE", "only jobs in this state",
                            .choices = "scheduled blocked queued running succeeded failed "
                                       "quarantined cancelled expired" },
-        [OPTION_POOL] = { "pool", TEXT, "POOL", "only jobs of this pool" },
+        [OPTION_POOL] = { "pool", TEXT, "POOL", "only what belongs to this pool" },
         [OPTION_HANDLER] = { "handler", TEXT, "HANDLER", "only jobs of this handler" },
-        [OPTION_LIMIT] = { "limit", NUMBER, "N", "so many jobs at the most (100)", false, 1,
-                           INT64_MAX },
+        [OPTION_LIMIT] = { "limit", NUMBER, "N", "so many jobs at the most (100); 0: all", false,
+                           0, INT64_MAX },
+        [OPTION_DRY_RUN] = { "dry-run", SWITCH, NULL, "change nothing, only say what would be" },
+        [OPTION_KIND] = { "kind", CHOICE, "job|worker|pool", "only changes of this kind", true,
+                          .choices = "job worker pool" },
+        [OPTION_STATE_DIRECTORY] = { "state-directory", TEXT, "DIR", "where the store is" },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */
@@ -151,7 +155,7 @@ static int read_value(const OptionType *type, OptionValue *v)
                         say("--%s: '%s' is not one of: %s", type->name, v->text, type->choices);
                         return -EINVAL;
                 }
-                return 0;
+                break;
         case JOB_ID:
                 if (!uuid_parse(slice_of(v->text), &id))
                         return bad_value(type, v->text, "a job id (a UUID)");

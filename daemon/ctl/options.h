@@ -37,6 +37,9 @@ typedef enum OptionId {
         OPTION_POOL,
         OPTION_HANDLER,
         OPTION_LIMIT,
+        OPTION_DRY_RUN,
+        OPTION_KIND,
+        OPTION_STATE_DIRECTORY,
         N_OPTIONS
 } OptionId;
 

@@ -2,6 +2,7 @@
 
 #include "ctl/print.h"
 
+#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include "base/utf8.h"
 
 static bool colours, utf8;
+static int print_error; /* errno of the first failure to write to stdout; 0: none */
 
 void print_init(void)
 {
@@ -144,11 +146,33 @@ unsigned terminal_columns(int fd)
         return size.ws_col;
 }
 
+/* Whether it worked is looked at once, at the end of main(). */
+static void note_error(bool failed)
+{
+        if (failed && !print_error)
+                print_error = errno;
+}
+
 void print_buffer(Buffer *b)
 {
-        if (buffer_len(b)) /* whether it worked is seen once, at the end of main() */
-                (void)fwrite(buffer_bytes(b), 1, buffer_len(b), stdout);
+        size_t n = buffer_len(b);
+
+        if (n)
+                note_error(fwrite(buffer_bytes(b), 1, n, stdout) != n);
         buffer_clear(b, 65536);
+}
+
+void print_flush(void)
+{
+        note_error(fflush(stdout) != 0);
+}
+
+int print_finish(void)
+{
+        print_flush();
+        if (print_error)
+                return -print_error;
+        return ferror(stdout) ? -EIO : 0;
 }
 
 ShortText size_text(uint64_t bytes)
@@ -176,6 +200,18 @@ ShortText time_text(usec_t at)
                 return t;
         if (!strftime(t.text, sizeof(t.text), "%a %Y-%m-%d %H:%M:%S %Z", &tm))
                 t = (ShortText){ "-" };
+        return t;
+}
+
+ShortText clock_text(usec_t at)
+{
+        time_t seconds = (time_t)(at / USEC_PER_SEC);
+        ShortText t = { "-" };
+        struct tm tm;
+
+        if (at && localtime_r(&seconds, &tm))
+                (void)snprintf(t.text, sizeof(t.text), "%02d:%02d:%02d.%03u", tm.tm_hour, tm.tm_min,
+                               tm.tm_sec, (unsigned)(at % USEC_PER_SEC / USEC_PER_MSEC));
         return t;
 }
 

@@ -46,13 +46,21 @@ unsigned terminal_columns(int fd);
 /* Writes all that is buffered to stdout, and empties it. */
 void print_buffer(Buffer *b);
 
+/* Hands what was printed on to whoever reads it. */
+void print_flush(void);
+
+/* The same at the end. Returns 0, or -errno if anything that was printed did not arrive. */
+int print_finish(void);
+
 typedef struct ShortText {
         char text[64];
 } ShortText;
 
-/* "12.3M"; "Mon 2030-01-07 10:00:00 CET"; "3min 2s" or "850ms"; for %s of ….text. */
+/* "12.3M"; "Mon 2030-01-07 10:00:00 CET"; "10:00:00.000"; "3min 2s" or "850ms"; for %s of
+ * ….text. */
 ShortText size_text(uint64_t bytes);
 ShortText time_text(usec_t at);
+ShortText clock_text(usec_t at);
 ShortText span_text(usec_t span);
 
 /* span_text() of the time from `since` until now; "-" if since is 0. */

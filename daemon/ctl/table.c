@@ -101,6 +101,14 @@ static void measure(Table *t)
         }
 }
 
+/* Blanks before a cell that is empty are nothing to look at. */
+static void end_row(Buffer *b)
+{
+        while (buffer_len(b) && b->data[b->end - 1] == ' ')
+                b->end--;
+        buffer_append_char(b, '\n');
+}
+
 static void append_cell(Buffer *b, const Table *t, unsigned column, const char *text, Colour colour)
 {
         unsigned gap = t->widths[column] - shown_width(text);
@@ -115,7 +123,10 @@ static void append_cell(Buffer *b, const Table *t, unsigned column, const char *
         }
         for (unsigned i = 0; !right && !last && i < gap; i++)
                 buffer_append_char(b, ' ');
-        buffer_append_string(b, last ? "\n" : "  ");
+        if (last)
+                end_row(b);
+        else
+                buffer_append_literal(b, "  ");
 }
 
 static void append_indent(Buffer *b, unsigned indent)

@@ -37,17 +37,18 @@ static unsigned room(const Pool *pool, const CoreHandler *handler)
         return MAX(n, idle);
 }
 
-void dispatch_pool(Pool *pool)
+void dispatch_pool(Pool *pool, usec_t now)
 {
         Core *core = pool->pools->core;
-        Job *job = core_peek(core, pool->core);
+        Job *job = core_peek(core, pool->core, now);
         unsigned n;
 
         if (!job)
                 return;
         pool->full = false;
         n = room(pool, job->handler);
-        while (pool->core->claiming < n && core_claim(core, pool->core))
+        pool->core->busy = n == 0;
+        while (core_claim(core, pool->core, n, now))
                 ;
 }
 
@@ -79,7 +80,7 @@ static void fail_attempt(Pool *pool, const Worker *w, Job *job, int error, usec_
 
         if (core_begin(pool->pools->core, job, &b, now) < 0)
                 abort();
-        core_settle(pool->pools->core, job, &end, now, entropy_u64());
+        (void)core_settle(pool->pools->core, job, job->attempt, &end, now, entropy_u64());
 }
 
 void dispatch_job(Pool *pool, Job *job, usec_t now)

@@ -48,6 +48,7 @@ static JobPolicy policy_of(const PoolSettings *s)
                             .backoff_max = s->backoff_max,
                             .max_attempts = (uint32_t)s->max_attempts,
                             .poison_deaths = (uint32_t)s->poison_deaths,
+                            .breaker_deaths = (uint32_t)s->breaker_deaths,
                             .max_queued = s->max_queued,
                             .priority = (int)s->priority };
 }

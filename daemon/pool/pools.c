@@ -109,7 +109,7 @@ void pools_settle(Pools *pools, usec_t now)
                         continue;
                 }
                 if (pools->dispatching && !pool->removed)
-                        dispatch_pool(pool);
+                        dispatch_pool(pool, now);
         }
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/entropy.h"
 #include "base/fd.h"
+#include "core/ties.h"
 #include "io.brood.Worker.h"
 #include "ops/log.h"
 #include "pool/obituary.h"
@@ -22,6 +23,12 @@ enum { AHEAD_USEC = 500 };
 static Pools *pools_of(const Slot *slot)
 {
         return slot->worker->pool->pools;
+}
+
+/* How long an attempt may take; 0: for ever. */
+static usec_t timeout_of(const Job *job)
+{
+        return job_number(job, JOB_HAS_TIMEOUT, job->pool->policy.timeout);
 }
 
 /* --- the line of runs --- */
@@ -70,8 +77,9 @@ static void begin(Slot *slot, usec_t now)
                           uuid_text(&job->id).text);
                 abort(); /* it runs, and nobody could say so */
         }
-        if (job->timeout)
-                arm(slot, usec_add(now, job->timeout), now);
+        run_at(slot, 0)->attempt = job->attempt;
+        if (timeout_of(job))
+                arm(slot, usec_add(now, timeout_of(job)), now);
         if (job->cancel_asked)
                 slot_cancel(slot, job, false, now);
 }
@@ -83,7 +91,7 @@ static Job *part(Slot *slot)
 
         slot->first = (slot->first + 1) % SLOT_MAX_RUNS;
         slot->count--;
-        if ((job && job->timeout) || ladder_climbing(&slot->ladder))
+        if ((job && timeout_of(job)) || ladder_climbing(&slot->ladder))
                 (void)event_del(&slot->timer);
         return job;
 }
@@ -126,9 +134,9 @@ static void write_run(Slot *slot, const Job *job)
         emit_uuid(b, &job->id);
         emit_int_member(b, "attempt", (int64_t)job->attempt + 1);
         emit_string_member(b, "handler", slice_of(job->handler->name));
-        emit_raw_member(b, "args", job->args_len ? job_args(job) : SLICE("{}"));
-        if (job->timeout)
-                emit_int_member(b, "timeout_usec", (int64_t)job->timeout);
+        emit_raw_member(b, "args", job_args(job).len ? job_args(job) : SLICE("{}"));
+        if (timeout_of(job))
+                emit_int_member(b, "timeout_usec", (int64_t)timeout_of(job));
         varlink_write_end(b, 0);
 }
 
@@ -137,10 +145,10 @@ static int pass_fds(Slot *slot, const Job *job)
 {
         int copies[3] = { -1, -1, -1 };
 
-        if (job->fds[0] < 0)
+        if (!job->ties || job->ties->fds[0] < 0)
                 return 0;
         for (int i = 0; i < 3; i++) {
-                copies[i] = fcntl(job->fds[i], F_DUPFD_CLOEXEC, 3);
+                copies[i] = fcntl(job->ties->fds[i], F_DUPFD_CLOEXEC, 3);
                 if (copies[i] < 0) {
                         int r = -errno;
 
@@ -320,14 +328,16 @@ static void read_command_status(Certificate *c, Slice details)
                 c->exit_status = (int)strtol(found + sizeof(status) - 1, NULL, 10);
 }
 
-static void settle(Slot *slot, Job *job, AttemptEnd *end, usec_t now)
+static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_t now)
 {
         Pools *pools = pools_of(slot);
 
         if (end->outcome == OUTCOME_COMMAND_FAILED)
                 read_command_status(end->certificate, end->result);
-        core_settle(pools->core, job, end, now,
-                    end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64());
+        if (core_settle(pools->core, job, number, end, now,
+                        end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64()) == CORE_E_STALE)
+                log_warning("worker=%s: its answer to attempt %u of job=%s came too late",
+                            slot->worker->name, number, uuid_text(&job->id).text);
         slot->worker->jobs_done++;
         pools->dirty = true;
 }
@@ -350,6 +360,7 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
 {
         AttemptEnd end = { .outcome = OUTCOME_SUCCEEDED };
         CoreHandler *handler;
+        uint32_t number = run_at(slot, 0)->attempt;
         Job *job;
 
         if (reply->error.len && !reply->member)
@@ -371,7 +382,7 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
         if (!reply->member || !slice_is(reply->member->name, "NoSuchHandler"))
                 slot->answered++; /* that one did not count as begun */
         advance(slot, now);
-        settle(slot, job, &end, now);
+        settle(slot, job, number, &end, now);
         if (slot->count == 0)
                 worker_slot_idle(slot->worker, now);
         return 0;
@@ -478,7 +489,7 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
                 return;
         }
         end.certificate = obituary_certificate(slot->worker);
-        core_settle(core, job, &end, now, entropy_u64());
+        (void)core_settle(core, job, job->attempt, &end, now, entropy_u64());
 }
 
 void slot_bury(Slot *slot, usec_t now)

@@ -18,7 +18,8 @@ enum { SLOT_MAX_RUNS = 32 };
 struct Worker;
 
 typedef struct SlotRun {
-        Job *job; /* NULL: recalled; its answer is still to come */
+        Job *job;         /* NULL: recalled; its answer is still to come */
+        uint32_t attempt; /* of the first in line: which one it is */
 } SlotRun;
 
 typedef struct Slot {

@@ -108,6 +108,8 @@ static int set_exec_defaults(PoolSettings *p, const int *lines, SettingsError *e
                 p->max_attempts = 1;
         if (!lines[POOL_ROW_poison_deaths])
                 p->poison_deaths = 0;
+        if (!lines[POOL_ROW_breaker_deaths])
+                p->breaker_deaths = 0;
         if (!p->handlers)
                 return words_append(&p->handlers, strdup("exec"));
         if (words_count(p->handlers) == 1 && strcmp(p->handlers[0], "exec") == 0)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "base/parse.h"
 #include "settings/check.h"
 #include "settings/fault.h"
 #include "settings/ini_file.h"
@@ -26,6 +27,7 @@ typedef struct Target {
         unsigned n;
         void *settings;     /* a Settings or PoolSettings */
         PoolSettings *pool; /* where [Settings] goes; NULL: there is none */
+        Settings *daemon;   /* where [Semaphores] goes; NULL: there is none */
         int *lines;         /* of each row; NULL: nobody asks */
         SettingsError *error;
 } Target;
@@ -44,6 +46,8 @@ static unsigned list_sections(const Target *t, const char *names[MOST_SECTIONS])
                 }
         if (t->pool)
                 names[n++] = "Settings";
+        if (t->daemon)
+                names[n++] = "Semaphores";
         return n;
 }
 
@@ -143,6 +147,55 @@ static int set_free_setting(PoolSettings *p, const char *key, const char *value)
         return *value ? add_free_setting(p, key, value) : 0;
 }
 
+/* --- [Semaphores] --- */
+
+enum { LONGEST_SEMAPHORE_NAME = 64, LARGEST_SEMAPHORE = 1000000 };
+
+static void remove_semaphore(Settings *s, unsigned i)
+{
+        free(s->semaphores[i].name);
+        s->n_semaphores--;
+        memmove(&s->semaphores[i], &s->semaphores[i + 1],
+                (s->n_semaphores - i) * sizeof(*s->semaphores));
+}
+
+static int add_semaphore(Settings *s, const char *name, uint64_t size)
+{
+        SemaphoreSetting *grown = realloc(s->semaphores, (s->n_semaphores + 1) * sizeof(*grown));
+
+        if (!grown)
+                return -ENOMEM;
+        s->semaphores = grown;
+        grown[s->n_semaphores] = (SemaphoreSetting){ strdup(name), size };
+        if (!grown[s->n_semaphores].name)
+                return -ENOMEM;
+        s->n_semaphores++;
+        return 0;
+}
+
+/* NAME=SIZE; the last one of a name stays, and nothing of it if that is empty. */
+static int set_semaphore(const Target *t, const char *file, int line, const char *name,
+                         const char *value)
+{
+        Settings *s = t->daemon;
+        uint64_t size = 0;
+
+        if (strlen(name) > LONGEST_SEMAPHORE_NAME)
+                return settings_fault(t->error, file, line,
+                                      "the name of a semaphore has at most %d characters",
+                                      LONGEST_SEMAPHORE_NAME);
+        if (*value && (parse_u64(value, &size) < 0 || size < 1 || size > LARGEST_SEMAPHORE))
+                return settings_fault(t->error, file, line,
+                                      "%s=%.*s: expected how many jobs may hold it, 1 to %d", name,
+                                      shown_length(value, 200), value, LARGEST_SEMAPHORE);
+        for (unsigned i = 0; i < s->n_semaphores; i++)
+                if (strcmp(s->semaphores[i].name, name) == 0) {
+                        remove_semaphore(s, i);
+                        break;
+                }
+        return *value ? add_semaphore(s, name, size) : 0;
+}
+
 /* --- one assignment --- */
 
 static int set_row(const Target *t, unsigned row, const char *file, int line, const char *value)
@@ -172,6 +225,8 @@ static int on_assign(void *userdata, const char *file, int line, const char *sec
                                       shown_length(key, 100), key);
         if (t->pool && strcmp(section, "Settings") == 0)
                 return set_free_setting(t->pool, key, value);
+        if (t->daemon && strcmp(section, "Semaphores") == 0)
+                return set_semaphore(t, file, line, key, value);
         for (unsigned i = 0; i < t->n; i++)
                 if (strcmp(t->table[i].section, section) == 0 && strcmp(t->table[i].key, key) == 0)
                         return set_row(t, i, file, line, value);
@@ -242,7 +297,7 @@ static int read_daemon_file(Settings *s, const char *directory, const char *name
                             SettingsError *error)
 {
         AUTO(free) char *path = join(directory, name);
-        Target t = { daemon_settings, N_DAEMON_SETTINGS, s, .error = error };
+        Target t = { daemon_settings, N_DAEMON_SETTINGS, s, .daemon = s, .error = error };
         int r = path ? read_target(&t, path) : -ENOMEM;
 
         return r == -ENOENT ? 0 : r;
@@ -383,6 +438,9 @@ void settings_free(Settings *s)
         for (unsigned i = 0; i < s->n_pools; i++)
                 pool_fini(&s->pools[i]);
         free(s->pools);
+        while (s->n_semaphores)
+                remove_semaphore(s, s->n_semaphores - 1);
+        free(s->semaphores);
         free(s->directory);
         free(s);
 }

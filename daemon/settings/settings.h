@@ -59,11 +59,19 @@ typedef struct PoolSettings {
 #include "settings.def"
 } PoolSettings;
 
+/* One key of [Semaphores]. */
+typedef struct SemaphoreSetting {
+        char *name;
+        uint64_t size;
+} SemaphoreSetting;
+
 typedef struct Settings {
 #define DAEMON_SETTING(section, key, type, member, ...) SETTING_C_##type member;
 #include "settings.def"
         PoolSettings *pools; /* sorted by name */
         unsigned n_pools;
+        SemaphoreSetting *semaphores;
+        unsigned n_semaphores;
         char *directory;
 } Settings;
 
@@ -82,7 +90,7 @@ typedef struct SettingsError {
  * refused, and that no two pools name one handler. What a module offers is checked later, by
  * loading it. `module` becomes the path that was found, `command[0]` too; `start_method` of a
  * Command= is START_SPAWN; `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and
- * its poison_deaths to 0.
+ * its poison_deaths and breaker_deaths to 0.
  *
  * Returns 0, -ENOMEM, or -EINVAL with *error filled. */
 int settings_read(Settings **ret, const char *directory, bool optional, SettingsError *error);

@@ -1,11 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Where what has been decided is kept. Core hands over requests; each comes back complete.
+/* Where what has been decided is kept. Core hands over requests; each comes back complete when it is
+ * on the disk.
  *
- * This one keeps nothing: jobs live in memory, and every request is complete at once. */
+ * One thread writes: while it commits one batch, requests gather for the next (group commit), so
+ * that the more there is to do, the more of it shares one sync. Jobs whose durability is memory are
+ * complete at once.
+ *
+ * When the store fails (a full disk, an I/O error), new durable jobs are refused, none is claimed,
+ * and what has happened already is kept and tried again until it works. */
+
+#include <event2/event.h>
 
 #include "core/core.h"
 
-/* Works on all requests that core has. Returns true if there were any. */
-bool store_work(Core *core, usec_t now);
+typedef struct Store Store;
+
+/* Opens what is in the directory and reads it into core; starts the thread. `wake` is called in the
+ * loop when the thread has something to say: settle then. Returns 0, or -1 with `error` filled. */
+int store_open(Store **ret, const char *directory, Core *core, struct event_base *base,
+               void (*wake)(void *context), void *context, char *error, size_t error_size);
+
+/* Waits for the batch that is under way, and closes. */
+void store_close(Store *store);
+
+/* Completes what is ready and hands over what is asked for. Returns true if core has changed. */
+bool store_work(Store *store, usec_t now);
+
+/* Is nothing under way, and nothing asked for? */
+bool store_is_idle(const Store *store);
+
+/* Brings large payloads of a job back: it gets EVENT_FETCHED, with them, or, where they could not
+ * be read, without. Returns 0 or -ENOMEM. */
+int store_fetch(Store *store, Job *job);
+
+/* Why it fails, in words; NULL: it does not. */
+const char *store_error(const Store *store);
+
+/* Figures, for who asks. */
+typedef struct StoreStatus {
+        uint64_t bytes;           /* of the database and its log; 0 before the first commit */
+        uint64_t commits, writes; /* of all its transactions, and requests in them */
+        uint64_t failures;
+        usec_t last_commit, worst_commit; /* how long it took */
+} StoreStatus;
+void store_status(const Store *store, StoreStatus *ret);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Peer client: loads beanstalkd and prints "metric value unit" lines.
+/* Peer client: loads beanstalkd and prints "metric value unit" lines; the metric is `rate` where
+ * there is but one figure.
  *
- *     beans SOCKET load sync|pipe PRODUCERS WORKERS JOBS | latency JOBS | fill JOBS [random]
- *                  | backlog JOBS */
+ *     beans SOCKET load sync|pipe PRODUCERS WORKERS JOBS | put IN-FLIGHT JOBS | latency JOBS
+ *                  | backlog SECONDS SIZE... */
 
 #include "load.h"
+#include "resident.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -109,15 +111,14 @@ static unsigned long long reserved(struct conn *c)
 }
 
 static int window;
-static void put_many(struct conn *c, long n, int win, int rnd)
+static void put_many(struct conn *c, long n, int win)
 {
         static char b[WINDOW * 160];
         for (long i = 0; i < n; i += win) {
                 int k = n - i < win ? (int)(n - i) : win;
                 size_t o = 0;
                 for (int j = 0; j < k; j++)
-                        o += (size_t)sprintf(b + o, "put %u 0 600 100\r\n" JOB "\r\n",
-                                             rnd ? (unsigned)random() % 1000000 : 1024);
+                        o += (size_t)sprintf(b + o, "put 1024 0 600 100\r\n" JOB "\r\n");
                 bs_send(c, b, o);
                 for (int j = 0; j < k; j++)
                         bs_expect(c, "INSERTED");
@@ -129,7 +130,7 @@ static void produce(int id, long n)
         (void)id;
         struct conn *c = bs_open();
         load_ready();
-        put_many(c, n, window, 0);
+        put_many(c, n, window);
         pause();
 }
 
@@ -140,14 +141,14 @@ static void take_many(struct conn *c, long n, int win, void (*done)(long))
 {
         static char b[WINDOW * 64];
         unsigned long long ids[WINDOW];
-        int held = 0, want = 1;
+        int held = 0, want = done ? 1 : win; /* with nobody to tell, the jobs are there */
         for (long taken = 0; taken < n || held;) {
                 size_t o = 0;
                 int ask = 0, got = 0;
                 for (int i = 0; i < held; i++)
                         o += (size_t)sprintf(b + o, "delete %llu\r\n", ids[i]);
                 if (win == 1 ? !held : taken < n) {
-                        ask = want;
+                        ask = want < n - taken ? want : (int)(n - taken);
                         o += (size_t)sprintf(b + o, "reserve\r\n");
                         for (int i = 1; i < ask; i++)
                                 o += (size_t)sprintf(b + o, "reserve-with-timeout 0\r\n");
@@ -218,12 +219,51 @@ static void latency(long n)
         }
         kill(p, SIGKILL);
         waitpid(p, NULL, 0);
-        print_latency("latency/reply-tube", v, n);
+        print_latency(v, n);
 }
 
-static void rate(const char *name, long n, uint64_t t0)
+static void rate(const char *name, long n, uint64_t ns)
 {
-        printf("%s %.0f jobs/s\n", name, (double)n * 1e9 / (double)(now_ns() - t0));
+        printf("%s %.0f jobs/s\n", name, (double)n * 1e9 / (double)ns);
+}
+
+static void put(int win, long n)
+{
+        struct conn *c = bs_open();
+        uint64_t t = now_ns();
+        put_many(c, n, win);
+        rate("rate", n, now_ns() - t);
+}
+
+static void size_rate(long size, const char *what, long n, uint64_t ns)
+{
+        char name[64];
+        snprintf(name, sizeof name, "%ld/%s", size, what);
+        if (n)
+                rate(name, n, ns);
+}
+
+/* Fills up to the size; then takes and puts some in turn. */
+static void backlog(struct conn *c, long size, long have, long empty, double secs)
+{
+        enum { STEP = 1000 };
+        uint64_t t, puts = 0, takes = 0, enough = (uint64_t)(secs * 1e9);
+        long n = 0;
+        t = now_ns();
+        put_many(c, size - have, WINDOW);
+        size_rate(size, "fill", size - have, now_ns() - t);
+        printf("%ld/rss-per-job %.0f B\n", size,
+               (double)(resident_bytes(c->fd) - empty) / (double)size);
+        for (; puts < enough || takes < enough; n += STEP) {
+                t = now_ns();
+                take_many(c, STEP, WINDOW, NULL);
+                takes += now_ns() - t;
+                t = now_ns();
+                put_many(c, STEP, WINDOW);
+                puts += now_ns() - t;
+        }
+        size_rate(size, "submit", n, puts);
+        size_rate(size, "dispatch", n, takes);
 }
 
 int main(int argc, char **argv)
@@ -237,38 +277,17 @@ int main(int argc, char **argv)
                 int P = atoi(argv[4]), W = atoi(argv[5]);
                 long N = atol(argv[6]);
                 double s = load_run(P, W, N, produce, work);
-                printf("%s/p%d/w%d %.0f jobs/s\n", argv[3], P, W, (double)N / s);
+                printf("rate %.0f jobs/s\n", (double)N / s);
+        } else if (!strcmp(cmd, "put") && argc == 5) {
+                put(atoi(argv[3]), atol(argv[4]));
         } else if (!strcmp(cmd, "latency")) {
                 latency(atol(argv[3]));
-        } else if (!strcmp(cmd, "fill")) { /* fill in windows, report the slowest one */
+        } else if (!strcmp(cmd, "backlog") && argc > 4) {
                 struct conn *c = bs_open();
-                long n = atol(argv[3]);
-                uint64_t worst = 0, t0 = now_ns();
-                for (long i = 0; i < n; i += WINDOW) {
-                        uint64_t t = now_ns();
-                        put_many(c, n - i < WINDOW ? n - i : WINDOW, WINDOW, argc > 4);
-                        t = now_ns() - t;
-                        if (t > worst)
-                                worst = t;
-                }
-                rate("fill", n, t0);
-                printf("fill/worst-window-of-64 %.2f ms\n", (double)worst / 1e6);
-        } else if (!strcmp(cmd, "backlog")) { /* keeps the backlog's size */
-                struct conn *c = bs_open();
-                long m = atol(argv[3]);
-                int rnd = argc > 4;
-                uint64_t t = now_ns();
-                put_many(c, m, 1, rnd);
-                rate("put/sync", m, t);
-                t = now_ns();
-                take_many(c, m, 1, NULL);
-                rate("reserve+delete/sync", m, t);
-                t = now_ns();
-                put_many(c, m * 5, WINDOW, rnd);
-                rate("put/pipe", m * 5, t);
-                t = now_ns();
-                take_many(c, m * 5, WINDOW, NULL);
-                rate("reserve+delete/pipe", m * 5, t);
+                long empty = resident_bytes(c->fd);
+                for (int i = 4; i < argc; i++)
+                        backlog(c, atol(argv[i]), i > 4 ? atol(argv[i - 1]) : 0, empty,
+                                atof(argv[3]));
         } else
                 return 2;
         return 0;

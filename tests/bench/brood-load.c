@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Loads broodd and prints "metric value unit" lines, as the clients of its peers do.
- *
- * The text of every call is made before the clock starts, and of a reply only is looked at what
- * tells that the job succeeded, so that the figures are of the daemon and its workers and not of a
- * client library. A job carries the payload of the peers: handler, arguments, priority and a tag.
- */
+/* Loads broodd and prints "metric value unit" lines, as the clients of its peers do; the metric is
+ * `rate` where there is but one figure. */
 
 #include <errno.h>
+#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,20 +15,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backlog.h"
 #include "crew.h"
+#include "pump.h"
 #include "wire.h"
 
 enum {
-        WINDOW = 64,            /* Submits in flight on a connection */
-        BATCH = 100,            /* jobs in a SubmitMany */
-        JOB_ROOM = 512,         /* bytes for one job or call */
+        BATCH = 100,            /* jobs in a SubmitMany of `many` */
         PAUSE_NS = 200 * 1000,  /* between the jobs of `latency` */
         BEGIN_NS = 2000 * 1000, /* for a worker to begin with a job */
+        MAX_SIZES = 8,          /* of `backlog` */
 };
-
-#define JOB_FORMAT                                                                                 \
-        "{\"handler\":\"%s\",\"args\":{\"n\":110.0},\"priority\":5,\"tags\":[\"abcdd\"],"          \
-        "\"durability\":\"memory\"}"
 
 /* The pool that `kill` needs, one worker and one spare, and the handler in it. */
 #define KILL_WORKERS "{\"method\":\"io.brood.ListWorkers\",\"parameters\":{\"pool\":\"kill\"}}"
@@ -47,19 +41,6 @@ static bool contains(const char *message, size_t size, const char *part)
         return memmem(message, size, part, strlen(part)) != NULL;
 }
 
-static void expect(const char *message, size_t size, const char *part)
-{
-        if (contains(message, size, part))
-                return;
-        errno = 0;
-        die("no %s in: %.*s", part, size > 2000 ? 2000 : (int)size, message);
-}
-
-static void expect_success(const char *message, size_t size)
-{
-        expect(message, size, "\"state\":\"succeeded\"");
-}
-
 static void pause_ns(long ns)
 {
         struct timespec t = { .tv_nsec = ns };
@@ -67,71 +48,32 @@ static void pause_ns(long ns)
         (void)nanosleep(&t, NULL);
 }
 
-/* --- pipe and sync: Submit with wait --- */
+/* --- pipe, submit, batch: calls in flight on one connection --- */
 
-/* One call, with its NUL; returns its size. */
-static size_t make_submit(char *text, size_t room, const char *handler)
+static void run_calls(const CrewTask *task, char *call, long calls, long window, PumpReply reply)
 {
-        int n = snprintf(text, room,
-                         "{\"method\":\"io.brood.Submit\",\"parameters\":{\"job\":" JOB_FORMAT
-                         ",\"wait\":true}}",
-                         handler);
+        Pump p;
 
-        if (n < 0 || (size_t)n >= room)
-                die("a handler's name of %zu bytes", strlen(handler));
-        return (size_t)n + 1;
-}
-
-/* Takes the replies that are there; returns how many. */
-static long take_results(Wire *w)
-{
-        const char *message;
-        size_t size;
-        long n = 0;
-
-        wire_fill(w);
-        for (; (message = wire_take(w, &size)); n++)
-                expect_success(message, size);
-        return n;
+        pump_init(&p, task->socket, call, window, reply, NULL);
+        crew_wait();
+        pump_run(&p, calls);
+        pump_fini(&p);
 }
 
 static void run_pipe(const CrewTask *task, long jobs)
 {
-        static char calls[WINDOW * JOB_ROOM];
-        size_t size = make_submit(calls, JOB_ROOM, task->handler);
-        long sent = 0, room = WINDOW;
-        Wire *w = wire_open(task->socket);
-
-        for (size_t i = 1; i < WINDOW; i++)
-                memcpy(calls + i * size, calls, size);
-        crew_wait();
-        for (long done = 0; done < jobs;) {
-                long more = jobs - sent < room ? jobs - sent : room;
-                long got;
-
-                wire_send(w, calls, (size_t)more * size);
-                sent += more;
-                got = take_results(w);
-                done += got;
-                room = got;
-        }
-        wire_close(w);
+        run_calls(task, call_submit(task, true), jobs, task->in_flight, expect_success);
 }
 
-static void run_sync(const CrewTask *task, long jobs)
+static void run_submit(const CrewTask *task, long jobs)
 {
-        char call[JOB_ROOM];
-        Wire *w = wire_open(task->socket);
-        size_t size;
+        run_calls(task, call_submit(task, false), jobs, task->in_flight, expect_id);
+}
 
-        (void)make_submit(call, sizeof(call), task->handler);
-        crew_wait();
-        while (jobs--) {
-                const char *reply = wire_call(w, call, &size);
-
-                expect_success(reply, size);
-        }
-        wire_close(w);
+static void run_batch(const CrewTask *task, long jobs)
+{
+        run_calls(task, call_submit_many(task, task->in_flight), jobs / task->in_flight, 1,
+                  expect_ids);
 }
 
 /* --- many: SubmitMany on one connection, WaitMany on another --- */
@@ -139,27 +81,10 @@ static void run_sync(const CrewTask *task, long jobs)
 typedef struct Many {
         Wire *submit;
         Wire *results;
-        char *call; /* SubmitMany of a whole batch, with its NUL */
-        size_t call_size;
+        char *call; /* SubmitMany of a whole batch */
         const CrewTask *task;
         long to_submit, submitted, ended;
 } Many;
-
-/* SubmitMany of n jobs, with its NUL; returns its size. */
-static size_t make_submit_many(char *text, const char *handler, long n)
-{
-        char *p = stpcpy(text, "{\"method\":\"io.brood.SubmitMany\",\"parameters\":{\"jobs\":[");
-
-        for (long i = 0; i < n; i++) {
-                int size = snprintf(p, JOB_ROOM, "%s" JOB_FORMAT, i ? "," : "", handler);
-
-                if (size < 0 || size >= JOB_ROOM)
-                        die("a handler's name of %zu bytes", strlen(handler));
-                p += size;
-        }
-        p = stpcpy(p, "]}}");
-        return (size_t)(p - text) + 1;
-}
 
 static void submit_batch(Many *m)
 {
@@ -167,9 +92,11 @@ static void submit_batch(Many *m)
 
         if (n == 0)
                 return;
-        if (n < BATCH)
-                m->call_size = make_submit_many(m->call, m->task->handler, n);
-        wire_send(m->submit, m->call, m->call_size);
+        if (n < BATCH) {
+                free(m->call);
+                m->call = call_submit_many(m->task, n);
+        }
+        wire_send(m->submit, m->call, strlen(m->call) + 1);
         m->to_submit -= n;
         m->submitted += n;
 }
@@ -206,7 +133,12 @@ static void hear_ids(Many *m)
 /* A batch goes out when another has ended: about two are in flight. */
 static void hear_results(Many *m)
 {
-        m->ended += take_results(m->results);
+        const char *message;
+        size_t size;
+
+        wire_fill(m->results);
+        for (; (message = wire_take(m->results, &size)); m->ended++)
+                expect_success(NULL, message, size);
         while (m->to_submit && m->submitted - m->ended <= BATCH)
                 submit_batch(m);
 }
@@ -218,10 +150,7 @@ static void run_many(const CrewTask *task, long jobs)
 
         m.submit = wire_open(task->socket);
         m.results = wire_open(task->socket);
-        m.call = malloc((BATCH + 1) * JOB_ROOM);
-        if (!m.call)
-                die("malloc");
-        m.call_size = make_submit_many(m.call, task->handler, BATCH);
+        m.call = call_submit_many(task, BATCH);
         p[0] = (struct pollfd){ .fd = m.submit->fd, .events = POLLIN };
         p[1] = (struct pollfd){ .fd = m.results->fd, .events = POLLIN };
         crew_wait();
@@ -252,9 +181,9 @@ static int compare_times(const void *a, const void *b)
 static void print_times(const char *name, uint64_t *times, long n)
 {
         qsort(times, (size_t)n, sizeof(*times), compare_times);
-        printf("%s/p50 %.2f us\n", name, (double)times[n / 2] / 1e3);
-        printf("%s/p99 %.2f us\n", name, (double)times[n * 99 / 100] / 1e3);
-        printf("%s/max %.2f us\n", name, (double)times[n - 1] / 1e3);
+        printf("%sp50 %.2f us\n", name, (double)times[n / 2] / 1e3);
+        printf("%sp99 %.2f us\n", name, (double)times[n * 99 / 100] / 1e3);
+        printf("%smax %.2f us\n", name, (double)times[n - 1] / 1e3);
 }
 
 static uint64_t *new_times(long n)
@@ -274,23 +203,23 @@ static uint64_t time_call(Wire *w, const char *call)
 
         reply = wire_call(w, call, &size);
         end = now_ns();
-        expect_success(reply, size);
+        expect_success(NULL, reply, size);
         return end - begin;
 }
 
-static void measure_latency(const char *socket, const char *handler, long n)
+static void measure_latency(const CrewTask *task, long n)
 {
         uint64_t *times = new_times(n);
-        char call[JOB_ROOM];
-        Wire *w = wire_open(socket);
+        char *call = call_submit(task, true);
+        Wire *w = wire_open(task->socket);
 
-        (void)make_submit(call, sizeof(call), handler);
         for (long i = 0; i < n; i++) {
                 times[i] = time_call(w, call);
                 pause_ns(PAUSE_NS);
         }
-        print_times("latency/submit-result", times, n);
+        print_times("", times, n);
         wire_close(w);
+        free(call);
         free(times);
 }
 
@@ -368,18 +297,18 @@ static bool kill_busy(Wire *w, Wire *other, uint64_t *ret)
         return true;
 }
 
-static void measure_kill(const char *socket, long n)
+static void measure_kill(const CrewTask *task, long n)
 {
         uint64_t *idle = new_times(n), *busy = new_times(n);
-        Wire *w = wire_open(socket), *other = wire_open(socket);
+        Wire *w = wire_open(task->socket), *other = wire_open(task->socket);
 
         for (long i = 0; i < n; i++) {
                 idle[i] = kill_idle(w);
                 while (!kill_busy(w, other, &busy[i]))
                         ;
         }
-        print_times("kill/idle", idle, n);
-        print_times("kill/busy", busy, n);
+        print_times("idle/", idle, n);
+        print_times("busy/", busy, n);
         wire_close(w);
         wire_close(other);
         free(idle);
@@ -388,74 +317,116 @@ static void measure_kill(const char *socket, long n)
 
 /* --- command line --- */
 
-static void load(const char *name, CrewTask task, long processes, long workers, long jobs)
-{
-        double seconds = crew_run((unsigned)processes, jobs, &task);
-
-        printf("noop/memory/%s/p%ld/w%ld %.0f jobs/s\n", name, processes, workers,
-               (double)jobs / seconds);
-}
+static const struct {
+        const char *name;
+        void (*run)(const CrewTask *task, long jobs);     /* by each process of a crew */
+        void (*measure)(const CrewTask *task, long jobs); /* or by this one, which prints itself */
+} modes[] = {
+        { "pipe", run_pipe, NULL },   { "submit", run_submit, NULL },
+        { "batch", run_batch, NULL }, { "many", run_many, NULL },
+        { "latency", NULL, measure_latency }, { "kill", NULL, measure_kill },
+};
 
 static int usage(void)
 {
-        (void)fputs("usage: brood-load pipe SOCKET PROCESSES WORKERS JOBS [HANDLER]\n"
-                    "       brood-load many SOCKET PROCESSES JOBS [HANDLER]\n"
-                    "       brood-load sync SOCKET JOBS [HANDLER]\n"
-                    "       brood-load latency SOCKET JOBS [HANDLER]\n"
-                    "       brood-load kill SOCKET KILLS\n"
-                    "WORKERS is only printed: the pool file says how many there are.\n"
-                    "kill needs a pool `kill` with the handler sleep, one worker and one spare.\n",
-                    stderr);
+        (void)fputs(
+                "usage: brood-load [OPTION...] MODE SOCKET JOBS\n"
+                "       brood-load [OPTION...] backlog SOCKET SECONDS SIZE...\n"
+                "  pipe      Submit, with the result     submit   without\n"
+                "  batch     SubmitMany, one at a time   many     SubmitMany and WaitMany\n"
+                "  latency   one job at a time           kill     workers are killed\n"
+                "  --processes=N --in-flight=N --handler=NAME --durability=memory|fsync\n"
+                "batch: JOBS is a multiple of --in-flight. kill: there is a pool `kill` with the\n"
+                "handler sleep, one worker and one spare. backlog: there is but the pool `noop`;\n"
+                "sizes are in growing order, the first at least 1000.\n",
+                stderr);
         return 2;
 }
 
-/* The numbers between the socket and the handler; each is at least 1. */
-static bool read_numbers(char **argv, int n, long *numbers)
+static bool read_number(const char *text, long *ret)
 {
-        for (int i = 0; i < n; i++) {
-                char *end;
+        char *end;
+        long n = strtol(text, &end, 10);
 
-                numbers[i] = strtol(argv[i], &end, 10);
-                if (*end || numbers[i] < 1 || numbers[i] > 1000000000)
-                        return false;
-        }
+        if (*end || n < 1 || n > 1000000000)
+                return false;
+        *ret = n;
         return true;
+}
+
+static bool read_options(int argc, char **argv, CrewTask *task, long *processes)
+{
+        static const struct option options[] = {
+                { "processes", required_argument, NULL, 'p' },
+                { "in-flight", required_argument, NULL, 'f' },
+                { "handler", required_argument, NULL, 'h' },
+                { "durability", required_argument, NULL, 'd' },
+                { 0 },
+        };
+
+        for (;;) {
+                switch (getopt_long(argc, argv, "", options, NULL)) {
+                case 'p':
+                        if (!read_number(optarg, processes))
+                                return false;
+                        break;
+                case 'f':
+                        if (!read_number(optarg, &task->in_flight))
+                                return false;
+                        break;
+                case 'h':
+                        task->handler = optarg;
+                        break;
+                case 'd':
+                        task->durability = optarg;
+                        break;
+                case -1:
+                        return true;
+                default:
+                        return false;
+                }
+        }
+}
+
+static int backlog(const CrewTask *task, char **arguments, int n)
+{
+        double seconds = strtod(arguments[0], NULL);
+        long sizes[MAX_SIZES];
+
+        if (n > MAX_SIZES || seconds <= 0)
+                return usage();
+        for (int i = 0; i < n; i++)
+                if (!read_number(arguments[i + 1], &sizes[i]) ||
+                    sizes[i] < (i ? sizes[i - 1] : 1000))
+                        return usage();
+        measure_backlog(task, seconds, sizes, n);
+        return 0;
 }
 
 int main(int argc, char **argv)
 {
-        static const struct {
-                const char *mode;
-                int numbers;
-        } modes[] = {
-                { "pipe", 3 }, { "many", 2 }, { "sync", 1 }, { "latency", 1 }, { "kill", 1 }
-        };
-        const char *mode = argc > 3 ? argv[1] : "";
-        CrewTask task = { .handler = "echo" };
-        int n = 0;
-        long v[3];
+        CrewTask task = { .handler = "echo", .durability = "memory", .in_flight = 64 };
+        long processes = 1, jobs;
+        char **a;
 
-        for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-                if (strcmp(mode, modes[i].mode) == 0)
-                        n = modes[i].numbers;
-        if (n == 0 || argc < 3 + n || argc > 4 + n || !read_numbers(argv + 3, n, v))
+        if (!read_options(argc, argv, &task, &processes) || argc - optind < 3)
                 return usage();
-        task.socket = argv[2];
-        if (argc > 3 + n)
-                task.handler = argv[3 + n];
-        if (mode[0] == 'p') {
-                task.run = run_pipe;
-                load("pipe", task, v[0], v[1], v[2]);
-        } else if (mode[0] == 'm') {
-                task.run = run_many;
-                load("many", task, v[0], 2, v[1]);
-        } else if (mode[0] == 's') {
-                task.run = run_sync;
-                load("sync", task, 1, 2, v[0]);
-        } else if (mode[0] == 'l') {
-                measure_latency(task.socket, task.handler, v[0]);
-        } else {
-                measure_kill(task.socket, v[0]);
+        a = argv + optind;
+        task.socket = a[1];
+        if (strcmp(a[0], "backlog") == 0 && argc - optind > 3)
+                return backlog(&task, a + 2, argc - optind - 3);
+        if (argc - optind != 3 || !read_number(a[2], &jobs))
+                return usage();
+        for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+                if (strcmp(a[0], modes[i].name) != 0)
+                        continue;
+                task.run = modes[i].run;
+                if (task.run)
+                        printf("rate %.0f jobs/s\n",
+                               (double)jobs / crew_run((unsigned)processes, jobs, &task));
+                else
+                        modes[i].measure(&task, jobs);
+                return 0;
         }
-        return 0;
+        return usage();
 }

@@ -10,6 +10,8 @@ typedef struct CrewTask {
         void (*run)(const struct CrewTask *task, long jobs);
         const char *socket;
         const char *handler;
+        const char *durability; /* as the interface spells it */
+        long in_flight;         /* jobs of one process at a time */
 } CrewTask;
 
 /* On CLOCK_MONOTONIC. */

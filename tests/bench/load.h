@@ -44,12 +44,12 @@ static int cmp_u64(const void *a, const void *b)
 }
 
 /* Print p50, p99 and max of n samples (ns) in microseconds. */
-__attribute__((unused)) static void print_latency(const char *name, uint64_t *v, long n)
+__attribute__((unused)) static void print_latency(uint64_t *v, long n)
 {
         qsort(v, (size_t)n, sizeof *v, cmp_u64);
-        printf("%s/p50 %.2f us\n", name, (double)v[n / 2] / 1e3);
-        printf("%s/p99 %.2f us\n", name, (double)v[n * 99 / 100] / 1e3);
-        printf("%s/max %.2f us\n", name, (double)v[n - 1] / 1e3);
+        printf("p50 %.2f us\n", (double)v[n / 2] / 1e3);
+        printf("p99 %.2f us\n", (double)v[n * 99 / 100] / 1e3);
+        printf("max %.2f us\n", (double)v[n - 1] / 1e3);
 }
 
 struct load_shared {

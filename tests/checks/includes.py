@@ -26,7 +26,7 @@ LAYERS = [
     ("daemon/core", ["lib/base"]),
     ("daemon/settings", ["lib", "config/settings.def"]),
     ("daemon/child", ["lib"]),
-    ("daemon/ctl", ["lib", "daemon/settings"]),
+    ("daemon/ctl", ["lib", "daemon/settings", "daemon/store/tools", "daemon/store/schema"]),
     *((part, ["lib", "daemon/core", "daemon/settings", *SUPERVISOR]) for part in SUPERVISOR),
     ("daemon/main.c", ["lib", "daemon"]),
     ("daemon", ["lib", "daemon/core", "daemon/settings", "daemon/supervisor", "daemon/lifecycle",

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""What is measured: a list of benches. Each starts daemons of its own and yields figures."""
+import collections
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from daemons import NOBODY, POOLS, QUEUE, Beanstalkd, Broodd, Site
+
+# figures(env) yields (metric, value, unit)
+Bench = collections.namedtuple("Bench", "group peer name figures")
+
+SIZES = 1000, 100000, 2000000  # of backlogs
+SYNCS = {"fsync0": "0", "fsync50ms": "50"}  # beanstalkd's -f
+
+
+class Env:
+    """Where things are, and how much is measured."""
+    def __init__(self, build, beanstalkd, disk, smoke, jobs):
+        self.build, self.beanstalkd, self.disk, self.smoke = build, beanstalkd, disk, smoke
+        self.seconds = 0.05 if smoke else 2.0
+        self.sizes = sorted({min(s, jobs) for s in SIZES})
+
+    def program(self, name):
+        """The path of a program that was built."""
+        for directory, _, names in os.walk(self.build):
+            if name in names and os.access(os.path.join(directory, name), os.X_OK):
+                return os.path.join(directory, name)
+        sys.exit("%s has no %s" % (self.build, name))
+
+    def run(self, program, arguments, seconds=300):
+        """[(metric, value, unit)] that a client prints."""
+        argv = [self.program(program)] + [str(a) for a in arguments]
+        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=seconds)
+        if done.returncode:
+            raise RuntimeError("%s: exit status %d" % (" ".join(argv), done.returncode))
+        lines = [line.split(" ") for line in done.stdout.splitlines()]
+        return [(metric, float(value), unit) for metric, value, unit in lines]
+
+
+# --- rates: a client, a number of jobs, one figure ---
+
+def long_enough(run, jobs, seconds, most=2000000):
+    """(jobs, figures) of a run that lasted about so long: the last of some, each of more jobs."""
+    while True:
+        figures = run(jobs)
+        took = jobs / figures[0][1]
+        if took >= seconds / 2 or jobs >= most:
+            return jobs, figures
+        jobs = min(most, int(jobs * min(20, seconds / took)) // 64 * 64)
+
+
+def rate(group, name, start, client, arguments, jobs=640, timed=True, small=128):
+    """Jobs per second, and the CPU time of each. `arguments` has SOCKET and JOBS in it; `jobs`: how
+    many, or, where it is timed, how many to begin with; in a smoke run `small`."""
+    def figures(env):
+        with Site(env.disk) as site, start(env, site) as daemon:
+            def run(n):
+                nonlocal before
+                words = {"SOCKET": daemon.socket, "JOBS": n}
+                before = daemon.cpu()
+                return env.run(client, [words.get(a, a) for a in arguments])
+            before = None
+            if env.smoke or not timed:
+                n = small if env.smoke else jobs
+                result = run(n)
+            else:
+                n, result = long_enough(run, jobs, env.seconds)
+            after = daemon.cpu()
+            yield name, result[0][1], result[0][2]
+            for what, a, b in zip(("daemon-cpu", "children-cpu"), before, after):
+                yield name + "/" + what, (b - a) / n * 1e6, "us/job"
+    return Bench(group, "beanstalkd" if client == "beans" else "brood", name, figures)
+
+
+def broodd(env, site):
+    daemon = Broodd(env, site)
+    daemon.when(daemon.ready)
+    return daemon
+
+
+def durable_broodd(env, site):
+    daemon = Broodd(env, site, queue=QUEUE)
+    daemon.when(daemon.ready)
+    return daemon
+
+
+def paused_broodd(env, site):
+    daemon = durable_broodd(env, site)
+    daemon.call("PausePool", pool="noop")
+    return daemon
+
+
+def beanstalkd(sync=None):
+    def start(env, site):
+        daemon = Beanstalkd(env, site, sync)
+        daemon.when(daemon.ready)
+        return daemon
+    return start
+
+
+def memory():
+    def ours(name, *arguments, jobs=300000, small=10000):
+        return rate("memory", "noop/memory/" + name, broodd, "brood-load",
+                    [*arguments, "SOCKET", "JOBS"], jobs, False, small)
+
+    def theirs(producers):
+        return rate("memory", "noop/memory/pipe/p%d/w2" % producers, beanstalkd(), "beans",
+                    ["SOCKET", "load", "pipe", producers, 2, "JOBS"], 150000, False, 5000)
+    yield ours("pipe/p1/w2", "pipe")
+    yield theirs(1)
+    yield ours("pipe/p8/w2", "--processes=8", "pipe")
+    yield theirs(8)
+    yield ours("many/p1/w2", "many")
+    yield ours("sync/p1/w2", "--in-flight=1", "pipe", jobs=20000, small=1000)
+
+
+def durable_submit():
+    def ours(name, mode, in_flight):
+        return rate("durable-submit", "submit/fsync/" + name, paused_broodd, "brood-load",
+                    ["--durability=fsync", "--in-flight=%d" % in_flight, mode, "SOCKET", "JOBS"])
+    for n in 1, 8, 64:
+        yield ours("f%d" % n, "submit", n)
+        for name, sync in SYNCS.items():
+            yield rate("durable-submit", "submit/%s/f%d" % (name, n), beanstalkd(sync), "beans",
+                       ["SOCKET", "put", n, "JOBS"])
+    yield ours("many64", "batch", 64)
+
+
+def durable_cycle():
+    for style, n in ("pipe", 64), ("sync", 1):
+        yield rate("durable-cycle", "noop/fsync/%s/p1/w2" % style, durable_broodd, "brood-load",
+                   ["--durability=fsync", "--in-flight=%d" % n, "pipe", "SOCKET", "JOBS"])
+        for name, sync in SYNCS.items():
+            yield rate("durable-cycle", "noop/%s/%s/p1/w2" % (name, style), beanstalkd(sync),
+                       "beans", ["SOCKET", "load", style, 1, 2, "JOBS"])
+
+
+# --- times: the client prints p50, p99 and max ---
+
+def times(name, start, client, arguments, jobs, small):
+    def figures(env):
+        with Site(env.disk) as site, start(env, site) as daemon:
+            words = {"SOCKET": daemon.socket, "JOBS": small if env.smoke else jobs}
+            for metric, value, unit in env.run(client, [words.get(a, a) for a in arguments]):
+                yield name + "/" + metric, value, unit
+    return Bench(name.partition("/")[0], "beanstalkd" if client == "beans" else "brood", name,
+                 figures)
+
+
+def latency():
+    yield times("latency/submit-result", broodd, "brood-load", ["latency", "SOCKET", "JOBS"],
+                3000, 300)
+    yield times("latency/reply-tube", beanstalkd(), "beans", ["SOCKET", "latency", "JOBS"],
+                3000, 300)
+    yield times("kill", broodd, "brood-load", ["kill", "SOCKET", "JOBS"], 200, 5)
+
+
+# --- backlogs ---
+
+def size_name(size):
+    for unit, factor in ("M", 1000000), ("k", 1000):
+        if size % factor == 0:
+            return "%d%s" % (size // factor, unit)
+    return str(size)
+
+
+def named(metric):
+    size, _, what = metric.partition("/")
+    return size_name(int(size)) + "/" + what
+
+
+def start_up(name, start, jobs):
+    """Starts the daemon on what another has left, and leaves the same."""
+    with start() as daemon:
+        yield name + "/answer", daemon.when(lambda: daemon.state(), 300, 0.002), "s"
+        yield name + "/ready", daemon.when(lambda: daemon.state() == "running", 300, 0.002), "s"
+        if (queued := daemon.queued()) != jobs:
+            raise RuntimeError("of %d jobs %s are back" % (jobs, queued))
+
+
+def backlog(peer, name, start, restart, client, arguments):
+    """`restart` is None where nothing is kept, else it starts a daemon that runs no job."""
+    name = "backlog/" + name
+
+    def figures(env):
+        most = env.sizes[-1]
+        with Site(env.disk) as site:
+            with start(env, site) as daemon:
+                words = [daemon.socket if a == "SOCKET" else a for a in arguments]
+                for m, value, unit in env.run(client, words + [env.seconds, *env.sizes], 900):
+                    yield "%s/%s" % (name, named(m)), value, unit
+                if not restart:
+                    return
+                yield name + "/store/at-kill", site.bytes_on_disk(), "B"
+                daemon.stop(signal.SIGKILL)
+            for after in "kill", "stop":
+                yield from start_up("%s/start-after-%s" % (name, after),
+                                    lambda: restart(env, site), most)
+            yield name + "/store/at-rest", site.bytes_on_disk(), "B"
+    return Bench("backlog", peer, name, figures)
+
+
+def backlogs():
+    def start(env, site):
+        daemon = Broodd(env, site, {"noop": POOLS["noop"]}, QUEUE)
+        daemon.when(daemon.ready)
+        return daemon
+
+    def restart(env, site):
+        return Broodd(env, site, {"noop": NOBODY}, QUEUE)
+
+    for durability, again in ("memory", None), ("fsync", restart):
+        yield backlog("brood", durability, start, again, "brood-load",
+                      ["--durability=" + durability, "backlog", "SOCKET"])
+        sync = None if again is None else "50"
+        yield backlog("beanstalkd", "memory" if sync is None else "fsync50ms", beanstalkd(sync),
+                      sync and (lambda env, site: Beanstalkd(env, site, "50")), "beans",
+                      ["SOCKET", "backlog"])
+
+
+# --- the machine ---
+
+def synced_writes(path, new, n):
+    """Seconds that each of n writes of 4 KiB takes with its fdatasync, sorted."""
+    block, times_taken = b"x" * 4096, []
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        for _ in range(0 if new else n):
+            os.write(fd, block)
+        os.fsync(fd)
+        os.lseek(fd, 0, os.SEEK_SET)
+        for _ in range(n):
+            begin = time.monotonic()
+            os.write(fd, block)
+            os.fdatasync(fd)
+            times_taken.append(time.monotonic() - begin)
+    finally:
+        os.close(fd)
+    return sorted(times_taken)
+
+
+def disk_figures(env):
+    n = 20 if env.smoke else 500
+    with Site(env.disk) as site:
+        for name, new in ("append4k", True), ("overwrite4k", False):
+            v = synced_writes(os.path.join(site.disk, name), new, n)
+            yield "fdatasync/%s/p50" % name, v[n // 2] * 1e6, "us"
+
+
+GROUPS = {
+    "machine": lambda: [Bench("machine", "machine", "fdatasync", disk_figures)],
+    "memory": memory,
+    "latency": latency,
+    "durable-submit": durable_submit,
+    "durable-cycle": durable_cycle,
+    "backlog": backlogs,
+}
+
+# One of brood's figures over one of beanstalkd's, under like conditions.
+PAIRS = [
+    ("noop/memory/pipe/p1/w2", "noop/memory/pipe/p1/w2"),
+    ("noop/memory/pipe/p8/w2", "noop/memory/pipe/p8/w2"),
+    ("noop/memory/many/p1/w2", "noop/memory/pipe/p1/w2"),
+    ("latency/submit-result/p50", "latency/reply-tube/p50"),
+    ("latency/submit-result/p99", "latency/reply-tube/p99"),
+] + [
+    ("submit/fsync/" + ours, "submit/%s/%s" % (sync, theirs))
+    for sync in SYNCS
+    for ours, theirs in (("f1", "f1"), ("f8", "f8"), ("f64", "f64"), ("many64", "f64"))
+] + [
+    ("noop/fsync/%s/p1/w2" % style, "noop/%s/%s/p1/w2" % (sync, style))
+    for sync in SYNCS for style in ("pipe", "sync")
+]
+
+
+def backlog_pairs(sizes):
+    """The pairs of the backlogs, and of the sizes' rates."""
+    for ours, theirs in ("memory", "memory"), ("fsync", "fsync50ms"):
+        whats = ["%s/%s" % (size_name(s), what) for s in sizes for what in ("submit", "dispatch")]
+        whats.append(size_name(sizes[-1]) + "/rss-per-job")
+        if ours == "fsync":
+            whats += ["start-after-kill/ready", "start-after-stop/ready", "store/at-rest"]
+        for what in whats:
+            yield "backlog/%s/%s" % (ours, what), "backlog/%s/%s" % (theirs, what)
