@@ -7,6 +7,7 @@
 
 #include "api/calls.h"
 #include "api/client.h"
+#include "api/follow.h"
 #include "api/methods.h"
 #include "api/pending.h"
 #include "api/wait.h"
@@ -122,6 +123,7 @@ static void (*const methods[])(const Request *r) = {
         [IO_BROOD_LIST] = method_list,
         [IO_BROOD_CANCEL] = method_cancel,
         [IO_BROOD_RETRY] = method_retry,
+        [IO_BROOD_FOLLOW] = follow_job,
         [IO_BROOD_STATUS] = method_status,
         [IO_BROOD_LIST_WORKERS] = method_list_workers,
         [IO_BROOD_PAUSE_POOL] = method_pause_pool,
@@ -165,7 +167,8 @@ static void on_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessa
                 not_implemented(call, m);
         } else if (with_fds && i != IO_BROOD_SUBMIT) {
                 varlink_invalid_parameter(call, "descriptors");
-        } else if (call->oneway && (i == IO_BROOD_WAIT || i == IO_BROOD_WAIT_MANY)) {
+        } else if (call->oneway &&
+                   (i == IO_BROOD_WAIT || i == IO_BROOD_WAIT_MANY || i == IO_BROOD_FOLLOW)) {
                 varlink_reply_empty(call); /* nobody wants to know */
         } else {
                 size_t kept = with_fds ? 0 : c->n_fds;
@@ -196,6 +199,8 @@ static void on_gone(VarlinkServer *server, VarlinkCall *call)
                 return;
         if (call->owner_kind == CALL_PENDING)
                 pending_gone(call);
+        else if (call->owner_kind == CALL_FOLLOW)
+                follow_gone(call);
         else
                 wait_gone(call);
 }
@@ -217,6 +222,8 @@ void api_job_event(Api *api, Job *job, unsigned events, usec_t now)
 {
         if (calls_wait(job))
                 wait_notify(job, events);
+        if ((events & EVENT_ENDED) && api->pools->n_followers && follow_any(job))
+                follow_ended(job);
         if (!(events & (EVENT_ENDED | EVENT_REFUSED | EVENT_FETCHED)))
                 return;
         if (!(events & EVENT_FETCHED))
@@ -243,6 +250,8 @@ int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Setti
                                    .call = on_call, .output = on_output, .gone = on_gone } };
         list_init(&api->clients);
         list_init(&api->paused);
+        pools->followed = follow_any;
+        pools->output = follow_output;
         r = varlink_service_init(&api->service);
         if (r == 0)
                 r = varlink_interface_new(&api->interface, SLICE(IO_BROOD_TEXT), error,

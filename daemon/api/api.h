@@ -64,7 +64,7 @@ void api_tell_draining(Api *api);
 /* --- inside of api/ --- */
 
 /* What the owner of an unanswered call is (VarlinkCall.owner_kind). */
-enum { CALL_WAITER, CALL_GROUP, CALL_PENDING };
+enum { CALL_WAITER, CALL_GROUP, CALL_PENDING, CALL_FOLLOW };
 
 /* One method. `in` is a struct of its input. */
 typedef struct Request {

@@ -49,8 +49,9 @@ typedef struct Run {
         usec_t kill_at;         /* when SIGKILL follows; USEC_INFINITY: nobody has asked */
 } Run;
 
-/* Returns false when the pipe has ended. */
-static bool read_some(int fd, Buffer *to, bool *truncated)
+/* Some of it is kept for the result, all of it is for those who follow. Returns false when the pipe
+ * has ended. */
+static bool read_some(Run *r, int fd, int stream, Buffer *to)
 {
         char bytes[CHUNK];
         ssize_t n = read(fd, bytes, sizeof(bytes));
@@ -59,15 +60,22 @@ static bool read_some(int fd, Buffer *to, bool *truncated)
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR;
         if ((size_t)n > room)
-                *truncated = true;
+                r->truncated = true;
         buffer_append(to, bytes, MIN((size_t)n, room));
+        (void)brood_job_output(r->job, stream, bytes, (size_t)n); /* followers or not, it runs on */
         return n > 0;
 }
 
-static void hear_output(Run *r, int *fd, Buffer *to)
+static void hear_stdout(Run *r)
 {
-        if (!read_some(*fd, to, &r->truncated))
-                *fd = fd_close(*fd);
+        if (!read_some(r, r->out, 1, &r->out_text))
+                r->out = fd_close(r->out);
+}
+
+static void hear_stderr(Run *r)
+{
+        if (!read_some(r, r->err, 2, &r->err_text))
+                r->err = fd_close(r->err);
 }
 
 static void give_input(Run *r)
@@ -135,9 +143,9 @@ static void step(Run *r, int cancel_fd)
         wait_for_something(r, p);
         now = clock_monotonic();
         if (p[3].revents)
-                hear_output(r, &r->out, &r->out_text);
+                hear_stdout(r);
         if (p[4].revents)
-                hear_output(r, &r->err, &r->err_text);
+                hear_stderr(r);
         if (p[2].revents)
                 give_input(r);
         if (p[1].revents)
@@ -162,9 +170,9 @@ static bool has_more(int fd)
 static void drain(Run *r)
 {
         while (has_more(r->out))
-                hear_output(r, &r->out, &r->out_text);
+                hear_stdout(r);
         while (has_more(r->err))
-                hear_output(r, &r->err, &r->err_text);
+                hear_stderr(r);
 }
 
 static json_t *bytes_member(json_t *object, const char *name, Slice bytes)
@@ -222,6 +230,7 @@ static int answer_not_started(BroodJob *job, const char *program, int error)
         int n = snprintf(words, sizeof(words), "brood: %.300s: %s\n", program, strerror(error));
         int status = error == ENOENT || error == ENOTDIR ? 127 : 126;
 
+        (void)brood_job_output(job, 2, words, (size_t)n);
         return job_fail_kind(
                 job, "command", 1,
                 describe(status, NULL, (Slice){ NULL, 0 }, (Slice){ words, (size_t)n }, false),

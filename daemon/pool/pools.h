@@ -30,6 +30,10 @@ typedef struct Pools {
         void (*forker_decided)(struct Pools *pools, Pool *pool);
         /* A pool that was removed is about to be freed. */
         void (*pool_going)(struct Pools *pools, Pool *pool);
+        /* What a job writes is for those who follow it. These three are the api's. */
+        bool (*followed)(const Job *job);
+        void (*output)(const Job *job, const JobOutput *output); /* only where somebody does */
+        unsigned n_followers; /* of all jobs */
         struct event *stall_timer;
         pid_t *strangers; /* children that we had before we started any (see pools_reap) */
         unsigned n_strangers;

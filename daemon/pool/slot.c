@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
+#include "base/cleanup.h"
 #include "base/entropy.h"
 #include "base/fd.h"
 #include "core/ties.h"
@@ -29,6 +31,28 @@ static Pools *pools_of(const Slot *slot)
 static usec_t timeout_of(const Job *job)
 {
         return job_number(job, JOB_HAS_TIMEOUT, job->pool->policy.timeout);
+}
+
+/* --- output --- */
+
+static bool is_followed(const Slot *slot, const Job *job)
+{
+        const Pools *pools = pools_of(slot);
+
+        return pools->n_followers && job && pools->followed(job);
+}
+
+/* The worker may be further down the line than we know: it sends output of all runs if one of them
+ * is followed. */
+void slot_look_followed(Slot *slot)
+{
+        bool any = false;
+
+        for (unsigned i = 0; i < slot->count && !any; i++)
+                any = is_followed(slot, slot_job(slot, i));
+        if (slot->page && any != slot->followed)
+                slot_page_follow(slot->page, any);
+        slot->followed = any;
 }
 
 /* --- the line of runs --- */
@@ -100,6 +124,8 @@ static Job *part(Slot *slot)
 static void advance(Slot *slot, usec_t now)
 {
         (void)part(slot);
+        if (slot->followed)
+                slot_look_followed(slot);
         if (slot->count) {
                 begin(slot, now);
                 return;
@@ -175,6 +201,8 @@ int slot_give(Slot *slot, Job *job, usec_t now)
         job->slot = slot;
         run_at(slot, slot->count++)->job = job;
         slot->slowest = MAX(slot->slowest, job->handler->run_usec);
+        if (is_followed(slot, job))
+                slot_look_followed(slot);
         if (slot->count == 1) {
                 list_remove(&slot->idle);
                 begin(slot, now);
@@ -217,6 +245,8 @@ void slot_recall(Slot *slot, usec_t now)
                 if (job)
                         core_unclaim(pools_of(slot)->core, job, now);
         }
+        if (slot->followed)
+                slot_look_followed(slot);
         pools_of(slot)->dirty = true;
 }
 
@@ -342,16 +372,48 @@ static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_
         pools->dirty = true;
 }
 
+static bool is_base64(const VarlinkScan *scan, const VarlinkNode *node)
+{
+        AUTO(buffer_fini) Buffer bytes = BUFFER_INIT;
+        AUTO(free) char *text = varlink_string(scan, node);
+
+        return text && base64_decode(&bytes, slice_of(text)) == 0;
+}
+
+static void take_output(Slot *slot, const Job *job, const VarlinkScan *scan,
+                        const VarlinkNode *piece)
+{
+        enum { STREAM, DATA, DATA_BASE64 }; /* as in the interface file */
+        const VarlinkNode *data = varlink_field(scan, piece, DATA);
+        JobOutput o = { .err = varlink_field(scan, piece, STREAM)->child == 1,
+                        .base64 = !data->present };
+
+        if (o.base64)
+                data = varlink_field(scan, piece, DATA_BASE64);
+        o.text = varlink_slice(scan, data);
+        if (!o.text.len || !is_followed(slot, job))
+                return;
+        if (!o.base64 || is_base64(scan, data))
+                pools_of(slot)->output(job, &o);
+        else
+                log_warning("worker=%s: output of job=%s is not base 64", slot->worker->name,
+                            uuid_text(&job->id).text);
+}
+
+/* What a run says before its answer. */
 static int take_progress(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply)
 {
         const VarlinkNode *out = varlink_node(scan, reply->parameters);
         const VarlinkNode *progress = varlink_field(scan, out, IO_BROOD_WORKER_RUN_OUT_PROGRESS);
+        const VarlinkNode *output = varlink_field(scan, out, IO_BROOD_WORKER_RUN_OUT_OUTPUT);
         Job *job = slot_job(slot, 0);
 
         if (!job || reply->error.len)
                 return -EPROTO;
         if (progress->present)
                 core_progress(pools_of(slot)->core, job, varlink_float(scan, progress));
+        if (output->present)
+                take_output(slot, job, scan, output);
         return 0;
 }
 

@@ -22,6 +22,13 @@ typedef struct SlotRun {
         uint32_t attempt; /* of the first in line: which one it is */
 } SlotRun;
 
+/* A piece of what a job writes. */
+typedef struct JobOutput {
+        bool err;    /* to stderr, else to stdout */
+        bool base64; /* not text: base 64 of it */
+        Slice text;  /* as it stands in JSON, between quotes */
+} JobOutput;
+
 typedef struct Slot {
         struct Worker *worker;
         List idle; /* Pool.idle */
@@ -33,6 +40,7 @@ typedef struct Slot {
         unsigned first, count;
         uint32_t answered;     /* runs that had begun and were answered */
         bool closed;           /* recalled: nothing is given until all is answered */
+        bool followed;         /* the worker was told to send output */
         usec_t since;          /* when the first run began */
         usec_t slowest;        /* of the handlers in line */
         Ladder ladder;         /* of the first run */
@@ -61,6 +69,9 @@ void slot_recall(Slot *slot, usec_t now);
 
 /* Somebody wants the end of a job on this slot. */
 void slot_cancel(Slot *slot, Job *job, bool force, usec_t now);
+
+/* Followers of a job on this slot have come or gone. */
+void slot_look_followed(Slot *slot);
 
 /* The worker is dead: what had begun ends, with a certificate; the rest goes back to the queue. */
 void slot_bury(Slot *slot, usec_t now);

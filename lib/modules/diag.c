@@ -156,6 +156,22 @@ static int progress(BroodJob *job)
         return brood_job_result_json(job, json_pack("{s:I}", "steps", steps));
 }
 
+/* `stdout` and `stderr`, `times` over; not part of any contract. */
+static int output(BroodJob *job)
+{
+        const json_t *args = brood_job_args(job), *times = json_object_get(args, "times");
+        const json_t *text[] = { json_object_get(args, "stdout"), json_object_get(args, "stderr") };
+        json_int_t n = times ? json_integer_value(times) : 1;
+
+        if (n < 1 || n > 1000000)
+                return brood_job_bad_args(job, "'times' has to be a number from 1 to 1000000");
+        for (json_int_t i = 0; i < n && !brood_job_cancelled(job); i++)
+                for (int s = 0; s < 2; s++)
+                        (void)brood_job_output(job, s + 1, json_string_value(text[s]),
+                                               json_string_length(text[s]));
+        return brood_job_result_json(job, json_pack("{s:I}", "times", n));
+}
+
 static const BroodHandler handlers[] = {
         { .name = "echo", .run = echo, .summary = "returns its arguments" },
         { .name = "sleep", .run = sleep_run, .summary = "waits `seconds`; can be cancelled" },
@@ -165,6 +181,7 @@ static const BroodHandler handlers[] = {
         { .name = "fail", .run = fail, .summary = "fails with `message`, `retry` or not" },
         { .name = "leak", .run = leak, .summary = "takes `bytes` and never gives them back" },
         { .name = "progress", .run = progress, .summary = "reports progress `steps` times" },
+        { .name = "output", .run = output, .summary = "writes `stdout`, `stderr`, `times` over" },
         { 0 },
 };
 

@@ -14,6 +14,9 @@
 
 #include "base/fd.h"
 
+/* Of a byte there are six in JSON, at the worst. */
+enum { ESCAPED = 6, KEEP = 64 * 1024 };
+
 const char *brood_job_id(const BroodJob *job)
 {
         return job->id;
@@ -88,12 +91,78 @@ int brood_job_progress(BroodJob *job, double fraction)
         return job->report->progress(job->report->context, fraction);
 }
 
+/* --- output --- */
+
+static bool is_followed(const BroodJob *job)
+{
+        return !job->page || slot_page_followed(job->page);
+}
+
+/* How many bytes at the end of the text are only the beginning of a character. */
+static uint8_t cut_at_end(Slice text)
+{
+        for (uint8_t n = 1; n <= 3 && n <= text.len; n++) {
+                unsigned char c = (unsigned char)text.data[text.len - n];
+
+                if (c >= 0xc0)
+                        return n < (c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) ? n : 0;
+                if (c < 0x80)
+                        return 0;
+        }
+        return 0;
+}
+
+/* Sends what was cut and the first of the bytes, but for a character that their end cuts in two: so
+ * text stays text. Takes them off the front. */
+static int send_piece(BroodJob *job, int stream, Slice *bytes)
+{
+        JobCut *cut = &job->cut[stream - 1];
+        size_t n = MIN(MIN(bytes->len, (size_t)JOB_PIECE), job->max_result / ESCAPED);
+        Slice piece;
+
+        buffer_clear(&job->piece, SIZE_MAX);
+        buffer_append(&job->piece, cut->bytes, cut->n);
+        buffer_append(&job->piece, bytes->data, n);
+        if (job->piece.failed)
+                return -ENOMEM;
+        piece = buffer_slice(&job->piece);
+        cut->n = cut_at_end(piece);
+        piece.len -= cut->n;
+        memcpy(cut->bytes, piece.data + piece.len, cut->n);
+        bytes->data += n;
+        bytes->len -= n;
+        return piece.len ? job->report->output(job->report->context, stream, piece) : 0;
+}
+
 int brood_job_output(BroodJob *job, int stream, const void *bytes, size_t size)
 {
+        Slice left = { bytes, size };
+        int r = 0;
+
         if (stream != 1 && stream != 2)
                 return -EINVAL;
-        return job->report->output(job->report->context, stream, (Slice){ bytes, size });
+        if (!is_followed(job)) {
+                job->cut[stream - 1].n = 0; /* its rest is not sent either */
+                return 0;
+        }
+        while (r == 0 && left.len)
+                r = send_piece(job, stream, &left);
+        return r;
 }
+
+void job_end_output(BroodJob *job)
+{
+        for (int i = 0; i < JOB_STREAMS; i++) {
+                JobCut *cut = &job->cut[i];
+
+                if (cut->n && is_followed(job)) /* that it fails, the answer will find out, too */
+                        (void)job->report->output(job->report->context, i + 1,
+                                                  (Slice){ cut->bytes, cut->n });
+                cut->n = 0;
+        }
+}
+
+/* --- results --- */
 
 static int too_large(BroodJob *job, size_t size)
 {
@@ -195,5 +264,6 @@ void job_clear(BroodJob *job)
         job->cancel_fd = fd_close(job->cancel_fd);
         for (int i = 0; i < JOB_FDS; i++)
                 job->fds[i] = fd_close(job->fds[i]);
-        buffer_clear(&job->result, 64 * 1024);
+        buffer_clear(&job->result, KEEP);
+        buffer_clear(&job->piece, KEEP);
 }

@@ -12,6 +12,7 @@
 #include "base/uuid.h"
 #include "brood/handler.h"
 #include "varlink/scan.h"
+#include "worker/slot_page.h"
 
 typedef enum CancelReason {
         CANCEL_NONE,
@@ -20,14 +21,20 @@ typedef enum CancelReason {
         CANCEL_SHUTDOWN,
 } CancelReason;
 
-enum { JOB_FDS = 3 };
+enum { JOB_FDS = 3, JOB_STREAMS = 2, JOB_PIECE = 64 * 1024 };
 
 /* How a job tells something while it runs: set by whoever runs it. */
 typedef struct JobReport {
         int (*progress)(void *context, double fraction);
-        int (*output)(void *context, int stream, Slice bytes);
+        int (*output)(void *context, int stream, Slice bytes); /* JOB_PIECE and 3 at the most */
         void *context;
 } JobReport;
+
+/* The beginning of a UTF-8 character whose rest is still to be written. */
+typedef struct JobCut {
+        char bytes[3];
+        uint8_t n;
+} JobCut;
 
 struct BroodJob {
         char id[UUID_TEXT + 1];
@@ -40,6 +47,9 @@ struct BroodJob {
         int cancel_fd;         /* an eventfd; -1 until asked for */
         pthread_mutex_t *lock; /* guards cancel_fd against the watching thread */
         const JobReport *report;
+        const SlotPage *page; /* says whether output is wanted; NULL: it always is */
+        JobCut cut[JOB_STREAMS];
+        Buffer piece; /* of output */
 
         bool failed, answered;
         Buffer result;  /* JSON text of an object */
@@ -50,6 +60,9 @@ struct BroodJob {
         VarlinkScan *scan; /* to check results with */
         size_t max_result; /* bytes */
 };
+
+/* The handler has returned: what is cut goes out as it is. */
+void job_end_output(BroodJob *job);
 
 /* Fails with a kind of its own. Always returns 1. */
 int job_fail_kind(BroodJob *job, const char *kind, int retry, json_t *details, const char *format,

@@ -252,6 +252,7 @@ static void run(Worker *w, VarlinkCall *call, const VarlinkScan *scan, const Var
         enter(w, job);
         if (h->handler->run(job) != 0 && !job->failed)
                 (void)job_fail_kind(job, NULL, 1, NULL, "the handler failed without saying why");
+        job_end_output(job);
         leave(w);
         end = clock_monotonic();
         note_speed(h, end - start);
@@ -379,6 +380,7 @@ static void worker_fini(Worker *w)
         varlink_interface_free(w->interface);
         varlink_scan_fini(&w->result_scan);
         buffer_fini(&w->job.result);
+        buffer_fini(&w->job.piece);
         free(w->handlers);
 }
 
@@ -403,6 +405,7 @@ int worker_serve(const WorkerOptions *options)
 
         report.context = &w;
         w.job.report = &report;
+        w.job.page = options->page;
         w.job.lock = &w.job_lock;
         w.job.cancel_fd = -1;
         r = varlink_service_init(&w.service);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A word of memory that the supervisor and one worker share for each slot.
+/* The memory that the supervisor and one worker share for each slot.
  *
  * The worker answers several short runs with one write, so the supervisor cannot tell from the
  * socket which of them has begun. The worker therefore counts here each run just before it begins.
@@ -9,7 +9,10 @@
  *
  * The supervisor can also recall what has not begun: it closes the window, and a worker that finds
  * it closed does not begin another run but answers it with kind `recalled`. Both changes are one
- * compare-and-swap on the same word, so a run is either begun or recalled, never both. */
+ * compare-and-swap on the same word, so a run is either begun or recalled, never both.
+ *
+ * Beside that word stands another one, of the supervisor alone: does anybody follow what runs here?
+ * Only then does the worker send what its handlers write. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,6 +20,7 @@
 
 typedef struct SlotPage {
         _Alignas(64) _Atomic uint64_t word; /* low half: runs begun; top bit: closed */
+        _Atomic uint32_t followed;          /* 1: output is wanted; else 0 */
 } SlotPage;
 
 #define SLOT_PAGE_CLOSED (1ULL << 63)
@@ -51,4 +55,17 @@ static inline uint32_t slot_page_close(SlotPage *page)
 static inline void slot_page_open(SlotPage *page, uint32_t begun)
 {
         atomic_store(&page->word, begun);
+}
+
+/* Supervisor: from now on output is wanted, or not. Set before a run is written, it holds for all
+ * of that run. */
+static inline void slot_page_follow(SlotPage *page, bool wanted)
+{
+        atomic_store_explicit(&page->followed, wanted, memory_order_relaxed);
+}
+
+/* Worker: is output wanted? */
+static inline bool slot_page_followed(const SlotPage *page)
+{
+        return atomic_load_explicit(&page->followed, memory_order_relaxed) != 0;
 }

@@ -2,7 +2,6 @@
 
 #include "backlog.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@ enum {
         IN_FLIGHT = 64,
         BATCH = 1000,      /* jobs of a SubmitMany while filling up */
         STEP = 1000,       /* jobs that are run, and submitted, at a time; no size is smaller */
-        MAX_STEPS = 10000, /* of each size */
+        MAX_STEPS = 10000, /* with each daemon */
         STILL_NS = 2000 * 1000,
         STILL_LOOKS = 3,
 };
@@ -30,21 +29,22 @@ typedef struct Id {
         char text[36];
 } Id;
 
-/* The jobs that wait, oldest first: a ring. */
-typedef struct Backlog {
-        Id *ids;
-        long room, first, count;
-        long empty; /* the daemon's resident bytes with no job */
-        Wire *control, *results;
-        Pump fill, submit;
-        Pinger *pinger;
-} Backlog;
-
 /* Jobs, and the time that they took. */
 typedef struct Rate {
         long jobs;
         uint64_t ns;
 } Rate;
+
+/* One daemon, and the jobs that wait in it: a ring, oldest first. */
+typedef struct Backlog {
+        Id *ids;
+        long room, first, count;
+        long empty; /* the daemon's resident bytes with no job */
+        Rate submitted, ran;
+        Wire *control, *results;
+        Pump fill, submit;
+        Pinger *pinger;
+} Backlog;
 
 static const char *find(const char *text, size_t size, const char *part)
 {
@@ -58,8 +58,6 @@ static const char *find(const char *text, size_t size, const char *part)
 
 static void add_id(Backlog *b, const char *text)
 {
-        if (b->count == b->room)
-                return; /* more than was asked for: the next count of the daemon tells */
         memcpy(b->ids[(b->first + b->count++) % b->room].text, text, sizeof(Id));
 }
 
@@ -124,10 +122,10 @@ static void run_phase(Backlog *b, unsigned phase, Pump *pump, long calls, Rate *
         rate->jobs += b->count - before;
 }
 
-static void fill_up(Backlog *b, long size, Rate *rate)
+static void fill_up(Backlog *b, Rate *rate)
 {
-        run_phase(b, PHASE_FILL, &b->fill, (size - b->count) / BATCH, rate);
-        run_phase(b, PHASE_FILL, &b->submit, size - b->count, rate);
+        run_phase(b, PHASE_FILL, &b->fill, b->room / BATCH, rate);
+        run_phase(b, PHASE_FILL, &b->submit, b->room - b->count, rate);
 }
 
 static void ask_to_wait(Backlog *b, long i)
@@ -180,61 +178,87 @@ static void dispatch(Backlog *b, Rate *rate)
 
 /* --- figures --- */
 
-static void print_phase(Backlog *b, long size, const char *what, unsigned phase, Rate rate)
+static void print_phase(Backlog *b, const char *what, unsigned phase, Rate rate)
 {
         char name[64];
 
-        (void)snprintf(name, sizeof(name), "%ld/%s", size, what);
-        if (rate.jobs)
-                printf("%s %.0f jobs/s\n", name, (double)rate.jobs * 1e9 / (double)rate.ns);
+        (void)snprintf(name, sizeof(name), "%ld/%s", b->room, what);
+        printf("%s %.0f jobs/s\n", name, (double)rate.jobs * 1e9 / (double)rate.ns);
         pinger_print(b->pinger, phase, name);
 }
 
-static void print_memory(const Backlog *b, long size)
+static void print_memory(const Backlog *b)
 {
         long now = resident_bytes(b->control->fd);
 
         if (now < 0)
                 die("the daemon's memory");
-        printf("%ld/rss-per-job %.0f B\n", size, (double)(now - b->empty) / (double)size);
+        printf("%ld/rss-per-job %.0f B\n", b->room, (double)(now - b->empty) / (double)b->room);
 }
 
-static void measure_size(Backlog *b, long size, double seconds)
+static void backlog_init(Backlog *b, const CrewTask *task, const BacklogSize *size)
 {
-        Rate fill = { 0 }, submit = { 0 }, run = { 0 };
-        uint64_t enough = (uint64_t)(seconds * 1e9);
-
-        fill_up(b, size, &fill);
-        print_phase(b, size, "fill", PHASE_FILL, fill);
-        print_memory(b, size);
-        for (int i = 0; i < MAX_STEPS && (submit.ns < enough || run.ns < enough); i++) {
-                dispatch(b, &run);
-                run_phase(b, PHASE_SUBMIT, &b->submit, size - b->count, &submit);
-        }
-        print_phase(b, size, "submit", PHASE_SUBMIT, submit);
-        print_phase(b, size, "dispatch", PHASE_DISPATCH, run);
-}
-
-void measure_backlog(const CrewTask *task, double seconds, const long *sizes, int n_sizes)
-{
-        Backlog b = { .room = sizes[n_sizes - 1] };
-
-        b.ids = calloc((size_t)b.room, sizeof(*b.ids));
-        if (!b.ids)
+        *b = (Backlog){ .room = size->jobs, .ids = calloc((size_t)size->jobs, sizeof(*b->ids)) };
+        if (!b->ids)
                 die("calloc");
-        b.control = wire_open(task->socket);
-        b.results = wire_open(task->socket);
-        pump_init(&b.fill, task->socket, call_submit_many(task, BATCH), 2, hear_ids, &b);
-        pump_init(&b.submit, task->socket, call_submit(task, false), IN_FLIGHT, hear_id, &b);
-        b.pinger = pinger_start(task->socket);
-        order(&b, POOL_CALL("Pause"));
-        b.empty = resident_bytes(b.control->fd);
-        for (int i = 0; i < n_sizes; i++)
-                measure_size(&b, sizes[i], seconds);
-        pinger_stop(b.pinger);
-        pump_fini(&b.fill);
-        pump_fini(&b.submit);
-        wire_close(b.control);
-        wire_close(b.results);
-        free(b.ids);
+        b->control = wire_open(size->socket);
+        b->results = wire_open(size->socket);
+        pump_init(&b->fill, size->socket, call_submit_many(task, BATCH), 2, hear_ids, b);
+        pump_init(&b->submit, size->socket, call_submit(task, false), IN_FLIGHT, hear_id, b);
+        b->pinger = pinger_start(size->socket);
+        b->empty = resident_bytes(b->control->fd);
+        order(b, POOL_CALL("Pause"));
+}
+
+static void backlog_fini(Backlog *b)
+{
+        pinger_stop(b->pinger);
+        pump_fini(&b->fill);
+        pump_fini(&b->submit);
+        wire_close(b->control);
+        wire_close(b->results);
+        free(b->ids);
+}
+
+static bool enough(const Backlog *b, double seconds)
+{
+        return (double)b->submitted.ns >= seconds * 1e9 && (double)b->ran.ns >= seconds * 1e9;
+}
+
+/* One step with each, again and again: what the machine does meanwhile is the same for all. */
+static void measure_steps(Backlog *all, int n, double seconds)
+{
+        bool more = true;
+
+        for (int step = 0; step < MAX_STEPS && more; step++) {
+                more = false;
+                for (Backlog *b = all; b < all + n; b++) {
+                        dispatch(b, &b->ran);
+                        run_phase(b, PHASE_SUBMIT, &b->submit, b->room - b->count, &b->submitted);
+                        more |= !enough(b, seconds);
+                }
+        }
+}
+
+void measure_backlogs(const CrewTask *task, double seconds, const BacklogSize *sizes, int n)
+{
+        Backlog *all = calloc((size_t)n, sizeof(*all));
+
+        if (!all)
+                die("calloc");
+        for (int i = 0; i < n; i++) {
+                Rate filled = { 0 };
+
+                backlog_init(&all[i], task, &sizes[i]);
+                fill_up(&all[i], &filled);
+                print_phase(&all[i], "fill", PHASE_FILL, filled);
+                print_memory(&all[i]);
+        }
+        measure_steps(all, n, seconds);
+        for (Backlog *b = all; b < all + n; b++) {
+                print_phase(b, "submit", PHASE_SUBMIT, b->submitted);
+                print_phase(b, "dispatch", PHASE_DISPATCH, b->ran);
+                backlog_fini(b);
+        }
+        free(all);
 }

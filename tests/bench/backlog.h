@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What broodd does with jobs queued in advance: how fast it takes more and starts them, for how long
+/* What broodd does with jobs queued in advance: how fast it takes more and runs them, for how long
  * it leaves others unheard meanwhile, and how much memory a job that waits costs.
  *
- * Of the pool `noop`, the only one of the daemon. For each size, in growing order: fill up to it;
- * then, in turn, let some jobs run and submit as many, until `seconds` were spent with each. */
+ * One daemon for each size, with a pool `noop` and no other. Each is filled up; then, with one after
+ * the other, some jobs are let run and as many submitted, until `seconds` were spent with each of
+ * both, with each daemon. */
 
 #include "crew.h"
 
-void measure_backlog(const CrewTask *task, double seconds, const long *sizes, int n_sizes);
+typedef struct BacklogSize {
+        const char *socket;
+        long jobs; /* at least 1000 */
+} BacklogSize;
+
+void measure_backlogs(const CrewTask *task, double seconds, const BacklogSize *sizes, int n);

@@ -4,7 +4,7 @@
  * there is but one figure.
  *
  *     beans SOCKET load sync|pipe PRODUCERS WORKERS JOBS | put IN-FLIGHT JOBS | latency JOBS
- *                  | backlog SECONDS SIZE... */
+ *     beans backlog SECONDS {SOCKET SIZE}... */
 
 #include "load.h"
 #include "resident.h"
@@ -235,41 +235,75 @@ static void put(int win, long n)
         rate("rate", n, now_ns() - t);
 }
 
-static void size_rate(long size, const char *what, long n, uint64_t ns)
+struct backlog {
+        struct conn *c;
+        long size, n;
+        uint64_t puts, takes; /* ns */
+};
+
+static void size_rate(const struct backlog *b, const char *what, long n, uint64_t ns)
 {
         char name[64];
-        snprintf(name, sizeof name, "%ld/%s", size, what);
-        if (n)
-                rate(name, n, ns);
+        snprintf(name, sizeof name, "%ld/%s", b->size, what);
+        rate(name, n, ns);
 }
 
-/* Fills up to the size; then takes and puts some in turn. */
-static void backlog(struct conn *c, long size, long have, long empty, double secs)
+static void fill(struct backlog *b)
+{
+        long empty = resident_bytes(b->c->fd);
+        uint64_t t = now_ns();
+        put_many(b->c, b->size, WINDOW);
+        size_rate(b, "fill", b->size, now_ns() - t);
+        printf("%ld/rss-per-job %.0f B\n", b->size,
+               (double)(resident_bytes(b->c->fd) - empty) / (double)b->size);
+}
+
+static void take_and_put(struct backlog *b)
 {
         enum { STEP = 1000 };
-        uint64_t t, puts = 0, takes = 0, enough = (uint64_t)(secs * 1e9);
-        long n = 0;
-        t = now_ns();
-        put_many(c, size - have, WINDOW);
-        size_rate(size, "fill", size - have, now_ns() - t);
-        printf("%ld/rss-per-job %.0f B\n", size,
-               (double)(resident_bytes(c->fd) - empty) / (double)size);
-        for (; puts < enough || takes < enough; n += STEP) {
-                t = now_ns();
-                take_many(c, STEP, WINDOW, NULL);
-                takes += now_ns() - t;
-                t = now_ns();
-                put_many(c, STEP, WINDOW);
-                puts += now_ns() - t;
+        uint64_t t0 = now_ns(), t1;
+        take_many(b->c, STEP, WINDOW, NULL);
+        t1 = now_ns();
+        put_many(b->c, STEP, WINDOW);
+        b->takes += t1 - t0;
+        b->puts += now_ns() - t1;
+        b->n += STEP;
+}
+
+/* A daemon for each size; one step with each, again and again. */
+static void backlogs(char **arg, int n, double secs)
+{
+        struct backlog *all = calloc((size_t)n, sizeof *all), *b, *end = all + n;
+        uint64_t enough = (uint64_t)(secs * 1e9);
+        int more = 1;
+        for (b = all; b < end; b++) {
+                path = *arg++;
+                b->c = bs_open();
+                b->size = atol(*arg++);
+                fill(b);
         }
-        size_rate(size, "submit", n, puts);
-        size_rate(size, "dispatch", n, takes);
+        while (more) {
+                more = 0;
+                for (b = all; b < end; b++) {
+                        take_and_put(b);
+                        more |= b->puts < enough || b->takes < enough;
+                }
+        }
+        for (b = all; b < end; b++) {
+                size_rate(b, "submit", b->n, b->puts);
+                size_rate(b, "dispatch", b->n, b->takes);
+        }
+        free(all);
 }
 
 int main(int argc, char **argv)
 {
         if (argc < 4)
                 return 2;
+        if (!strcmp(argv[1], "backlog")) {
+                backlogs(argv + 3, (argc - 3) / 2, atof(argv[2]));
+                return 0;
+        }
         path = argv[1];
         char *cmd = argv[2];
         if (!strcmp(cmd, "load") && argc == 7) {
@@ -282,12 +316,6 @@ int main(int argc, char **argv)
                 put(atoi(argv[3]), atol(argv[4]));
         } else if (!strcmp(cmd, "latency")) {
                 latency(atol(argv[3]));
-        } else if (!strcmp(cmd, "backlog") && argc > 4) {
-                struct conn *c = bs_open();
-                long empty = resident_bytes(c->fd);
-                for (int i = 4; i < argc; i++)
-                        backlog(c, atol(argv[i]), i > 4 ? atol(argv[i - 1]) : 0, empty,
-                                atof(argv[3]));
         } else
                 return 2;
         return 0;

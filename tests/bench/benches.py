@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is measured: a list of benches. Each starts daemons of its own and yields figures."""
 import collections
+import contextlib
 import os
 import signal
 import subprocess
@@ -181,25 +182,25 @@ def start_up(name, start, jobs):
             raise RuntimeError("of %d jobs %s are back" % (jobs, queued))
 
 
-def backlog(peer, name, start, restart, client, arguments):
+def backlog(peer, name, start, restart, client):
     """`restart` is None where nothing is kept, else it starts a daemon that runs no job."""
     name = "backlog/" + name
 
     def figures(env):
-        most = env.sizes[-1]
-        with Site(env.disk) as site:
-            with start(env, site) as daemon:
-                words = [daemon.socket if a == "SOCKET" else a for a in arguments]
-                for m, value, unit in env.run(client, words + [env.seconds, *env.sizes], 900):
-                    yield "%s/%s" % (name, named(m)), value, unit
-                if not restart:
-                    return
-                yield name + "/store/at-kill", site.bytes_on_disk(), "B"
-                daemon.stop(signal.SIGKILL)
+        with contextlib.ExitStack() as stack:
+            sites = [stack.enter_context(Site(env.disk)) for _ in env.sizes]
+            daemons = [stack.enter_context(start(env, site)) for site in sites]
+            words = [word for d, size in zip(daemons, env.sizes) for word in (d.socket, size)]
+            for m, value, unit in env.run(client[0], [*client[1:], env.seconds, *words], 900):
+                yield "%s/%s" % (name, named(m)), value, unit
+            if not restart:
+                return
+            daemons[-1].stop(signal.SIGKILL)
+            yield name + "/store/at-kill", sites[-1].bytes_on_disk(), "B"
             for after in "kill", "stop":
                 yield from start_up("%s/start-after-%s" % (name, after),
-                                    lambda: restart(env, site), most)
-            yield name + "/store/at-rest", site.bytes_on_disk(), "B"
+                                    lambda: restart(env, sites[-1]), env.sizes[-1])
+            yield name + "/store/at-rest", sites[-1].bytes_on_disk(), "B"
     return Bench("backlog", peer, name, figures)
 
 
@@ -209,16 +210,16 @@ def backlogs():
         daemon.when(daemon.ready)
         return daemon
 
-    def restart(env, site):
-        return Broodd(env, site, {"noop": NOBODY}, QUEUE)
+    def ours(durability, restart=None):
+        return backlog("brood", durability, start, restart,
+                       ["brood-load", "--durability=" + durability, "backlog"])
 
-    for durability, again in ("memory", None), ("fsync", restart):
-        yield backlog("brood", durability, start, again, "brood-load",
-                      ["--durability=" + durability, "backlog", "SOCKET"])
-        sync = None if again is None else "50"
-        yield backlog("beanstalkd", "memory" if sync is None else "fsync50ms", beanstalkd(sync),
-                      sync and (lambda env, site: Beanstalkd(env, site, "50")), "beans",
-                      ["SOCKET", "backlog"])
+    def theirs(name, sync=None, restart=None):
+        return backlog("beanstalkd", name, beanstalkd(sync), restart, ["beans", "backlog"])
+    yield ours("memory")
+    yield theirs("memory")
+    yield ours("fsync", lambda env, site: Broodd(env, site, {"noop": NOBODY}, QUEUE))
+    yield theirs("fsync50ms", "50", lambda env, site: Beanstalkd(env, site, "50"))
 
 
 # --- the machine ---

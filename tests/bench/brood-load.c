@@ -24,7 +24,7 @@ enum {
         BATCH = 100,            /* jobs in a SubmitMany of `many` */
         PAUSE_NS = 200 * 1000,  /* between the jobs of `latency` */
         BEGIN_NS = 2000 * 1000, /* for a worker to begin with a job */
-        MAX_SIZES = 8,          /* of `backlog` */
+        MAX_SIZES = 8,          /* of `backlog`, and daemons */
 };
 
 /* The pool that `kill` needs, one worker and one spare, and the handler in it. */
@@ -331,14 +331,14 @@ static int usage(void)
 {
         (void)fputs(
                 "usage: brood-load [OPTION...] MODE SOCKET JOBS\n"
-                "       brood-load [OPTION...] backlog SOCKET SECONDS SIZE...\n"
+                "       brood-load [OPTION...] backlog SECONDS {SOCKET SIZE}...\n"
                 "  pipe      Submit, with the result     submit   without\n"
                 "  batch     SubmitMany, one at a time   many     SubmitMany and WaitMany\n"
                 "  latency   one job at a time           kill     workers are killed\n"
                 "  --processes=N --in-flight=N --handler=NAME --durability=memory|fsync\n"
                 "batch: JOBS is a multiple of --in-flight. kill: there is a pool `kill` with the\n"
-                "handler sleep, one worker and one spare. backlog: there is but the pool `noop`;\n"
-                "sizes are in growing order, the first at least 1000.\n",
+                "handler sleep, one worker and one spare. backlog: a daemon for each size, with\n"
+                "but the pool `noop`; sizes are at least 1000.\n",
                 stderr);
         return 2;
 }
@@ -388,18 +388,19 @@ static bool read_options(int argc, char **argv, CrewTask *task, long *processes)
         }
 }
 
-static int backlog(const CrewTask *task, char **arguments, int n)
+static int backlogs(const CrewTask *task, char **arguments, int n)
 {
         double seconds = strtod(arguments[0], NULL);
-        long sizes[MAX_SIZES];
+        BacklogSize sizes[MAX_SIZES];
 
-        if (n > MAX_SIZES || seconds <= 0)
+        if (n < 1 || n > MAX_SIZES || seconds <= 0)
                 return usage();
-        for (int i = 0; i < n; i++)
-                if (!read_number(arguments[i + 1], &sizes[i]) ||
-                    sizes[i] < (i ? sizes[i - 1] : 1000))
+        for (int i = 0; i < n; i++) {
+                sizes[i].socket = arguments[1 + 2 * i];
+                if (!read_number(arguments[2 + 2 * i], &sizes[i].jobs) || sizes[i].jobs < 1000)
                         return usage();
-        measure_backlog(task, seconds, sizes, n);
+        }
+        measure_backlogs(task, seconds, sizes, n);
         return 0;
 }
 
@@ -412,9 +413,9 @@ int main(int argc, char **argv)
         if (!read_options(argc, argv, &task, &processes) || argc - optind < 3)
                 return usage();
         a = argv + optind;
+        if (strcmp(a[0], "backlog") == 0)
+                return backlogs(&task, a + 1, (argc - optind - 2) / 2);
         task.socket = a[1];
-        if (strcmp(a[0], "backlog") == 0 && argc - optind > 3)
-                return backlog(&task, a + 2, argc - optind - 3);
         if (argc - optind != 3 || !read_number(a[2], &jobs))
                 return usage();
         for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {

@@ -195,7 +195,7 @@ class Beanstalkd(Daemon):
     stopped = (0, -signal.SIGTERM)  # it has no handler
 
     def __init__(self, env, site, sync=None):
-        """sync: None keeps jobs in memory, else -f's milliseconds, with -b; they are in site.disk."""
+        """sync: None: jobs in memory; else the milliseconds of -f, with -b on site.disk."""
         self.site, self.socket = site, os.path.join(site.run, "sock")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)

@@ -58,15 +58,16 @@ __attribute__((noreturn)) static void ping(Pinger *p, Wire *w)
 {
         for (;;) {
                 unsigned phase = atomic_load(&p->wanted);
-                uint64_t begin, end;
+                uint64_t begin = now_ns(), end;
                 size_t size;
 
                 atomic_store(&p->current, phase);
-                begin = now_ns();
-                (void)wire_call(w, PING, &size);
-                end = now_ns();
-                for (uint64_t due = begin; phase && due < end; due += TICK_NS)
-                        keep(&p->phases[phase], end - due);
+                if (phase) {
+                        (void)wire_call(w, PING, &size);
+                        end = now_ns();
+                        for (uint64_t due = begin; due < end; due += TICK_NS)
+                                keep(&p->phases[phase], end - due);
+                }
                 sleep_until(begin + TICK_NS);
         }
 }

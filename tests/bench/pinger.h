@@ -10,7 +10,7 @@
 
 typedef struct Pinger Pinger;
 
-/* Phases are told apart by number, 1 to 3; in phase 0, the first one, nothing is kept. */
+/* Phases are told apart by number, 1 to 3; in phase 0, the first one, nothing is asked. */
 enum { PINGER_PHASES = 4 };
 
 Pinger *pinger_start(const char *socket);

@@ -447,7 +447,7 @@ class Daemon:
         reap_orphans()
         files = sorted(os.listdir(self.path("run")))
         assert not files, "left in the runtime directory: %s" % files
-        files = [f for f in os.listdir(self.path("state")) if "lock" not in f]
+        files = [f for f in os.listdir(self.path("state")) if f not in ("lock", "brood.db")]
         assert not files, "left in the state directory: %s" % files
         self.reader.join(slow(5))
         assert not self.reader.is_alive(), "somebody still holds the daemon's stderr"

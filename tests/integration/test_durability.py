@@ -124,6 +124,7 @@ def test_blocked_jobs_stay_blocked_and_then_run():
         again(d)
         assert d.get(second)["state"] == "blocked" and first in d.get(second)["reason"]
         assert d.get(third)["state"] == "blocked"
+        await_begun(d, first, 2)
         again(d)
         open_gate(d)
         jobs = [d.wait(id) for id in (first, second, third)]
@@ -190,6 +191,7 @@ def test_the_limit_of_the_queue_counts_what_was_there():
         with refused("QueueFull"):
             d.submit("tally", {"n": 1})
         d.call("Cancel", id=ids[0])
+        d.await_state(ids[0], "cancelled")
         assert d.run("tally", {"n": 1})["state"] == "succeeded"
 
 
@@ -209,7 +211,8 @@ def test_what_was_running_is_tried_again():
         assert job["result"] == {"square": 9, "attempt": 2} and begun(d, id) == [1, 2]
         first, second = job["attempts"]
         assert first["started_usec"] <= first["ended_usec"] <= second["started_usec"]
-        assert job["started_usec"] == before["started_usec"]
+        # what is known of it is when it was claimed, a moment before it was begun
+        assert 0 <= before["started_usec"] - job["started_usec"] < slow(1000000)
 
 
 def test_every_death_of_the_supervisor_is_an_attempt():
@@ -348,7 +351,8 @@ def test_what_has_ended_badly_can_be_retried_after_a_restart():
             d.call("Retry", id=ids["succeeded"])
         for state in "cancelled", "expired":
             d.call("Retry", id=ids[state])
-            assert d.wait(ids[state])["state"] == "succeeded"
+            job = d.wait(ids[state])
+            assert job["state"] == "succeeded", job
         d.call("Retry", id=ids["failed"])
         job = d.wait(ids["failed"])
         assert job["state"] == "failed" and numbers(job) == [1, 2, 3, 4], job
@@ -412,7 +416,11 @@ def test_everything_that_was_asked_for_is_kept():
         before = [d.get(id) for id in ids]
         listed = d.call("List", tag="one")["jobs"]
         again(d)
-        assert [d.get(id) for id in ids] == before
+        for job in before:
+            now = d.get(job["id"])
+            if job["state"] == "blocked":  # what it waits for may have another state
+                assert now.pop("reason")[:50] == job.pop("reason")[:50]
+            assert now == job, (now, job)
         assert d.call("List", tag="one")["jobs"] == listed
         open_gate(d)
         d.wait(held)
@@ -451,6 +459,25 @@ def test_large_arguments_and_results_survive():
             assert job["state"] == "succeeded" and job["result"] == {"n": i, "text": text}
         again(d)
         assert d.get(waits[1])["result"] == {"n": 1, "text": text}
+
+
+def test_large_arguments_reach_the_handler():
+    """Whether somebody waits or not, whether a slot is free or not, alone or with others, and
+    whether they are tried again."""
+    with durable({"diag": diag(min_workers=1)}) as d:
+        texts = [str(i) * 50000 for i in range(8)]
+        for text in texts[:3]:
+            assert d.wait(d.submit("echo", {"text": text}))["result"] == {"text": text}
+        ids = d.call("SubmitMany", jobs=[{"handler": "echo", "args": {"text": t}}
+                                         for t in texts])["ids"]
+        ids += [d.submit("echo", {"text": t}) for t in texts]
+        ids += [d.submit("echo", {"text": t}, after=[ids[0]]) for t in texts]
+        for id, text in zip(ids, texts * 3):
+            assert d.wait(id)["result"] == {"text": text}, id
+        again_and_again = [d.submit("tally", {"n": i, "fail": 2, "pad": texts[i]})
+                           for i in range(8)]
+        for i, id in enumerate(again_and_again):
+            assert d.wait(id)["result"] == {"square": i * i, "attempt": 3}
 
 
 def test_memory_jobs_are_gone():

@@ -5,7 +5,8 @@
     worker.py [MODE]
 
 Handlers: add {"a", "b"} → {"sum", "pid"}; nap {"seconds"}, which a Cancel wakes; boom, which dies;
-settings, which returns what came with Prepare. A MODE makes it bad: "mute" never answers Prepare,
+settings, which returns what came with Prepare; say {"pieces": […]}, which sends each as output. A
+MODE makes it bad: "mute" never answers Prepare,
 "exit" exits at once, "garbage" answers a Run with nonsense, "liar" answers with a wrong type,
 "flood" with a message that does not end, "few" does not offer `nap`.
 """
@@ -19,7 +20,7 @@ import sys
 import time
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else ""
-HANDLERS = ["add", "nap", "boom", "settings"]
+HANDLERS = ["add", "nap", "boom", "settings", "say"]
 
 
 class Worker:
@@ -57,8 +58,10 @@ class Worker:
             method = getattr(self, call["method"].rpartition(".")[2].lower())
             method(connection, **(call.get("parameters") or {}))
 
-    def reply(self, connection, parameters, error=None):
+    def reply(self, connection, parameters, error=None, continues=False):
         message = {"parameters": parameters}
+        if continues:
+            message["continues"] = True
         if error:
             message["error"] = "io.brood.Worker." + error
         connection.sendall(json.dumps(message).encode() + b"\0")
@@ -91,6 +94,10 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
         elif handler == "settings":
             self.reply(connection, {"result": self.settings})
+        elif handler == "say":
+            for piece in args["pieces"]:
+                self.reply(connection, {"output": piece}, continues=True)
+            self.reply(connection, {"result": {"said": len(args["pieces"])}})
         else:
             self.reply(connection, {"handler": handler}, "NoSuchHandler")
 

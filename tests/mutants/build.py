@@ -160,6 +160,8 @@ class Variant:
     def measure(self):
         """CPU seconds of each run, which has to pass, or is skipped for ever."""
         def one(r):
+            if self.run(r, self.bench.tree, 600).how == "passed":
+                raise Trouble("%s passes without the library that mutants are linked to" % r)
             result = self.run(r, self.directory, 600)
             if result.how not in ("passed", "skipped"):
                 raise Trouble("%s, without any mutant: %s\n%s" % (r, result.how,

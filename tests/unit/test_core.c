@@ -17,8 +17,6 @@ static void nothing_is_shown_before_its_admission_is_complete(void **state UNUSE
         assert_null(core_find(&r->core, &spec.id, 1000, false));
         assert_null(core_find(&r->core, &spec.id, 0, true));
         assert_true(list_empty(&r->core.all));
-        assert_null(core_peek(&r->core, r->pool));
-        assert_null(core_claim(&r->core, r->pool));
         assert_int_equal(rig_events(r, job), 0);
         assert_int_equal(r->core.open, 1);
         assert_int_equal(r->core.count[JOB_QUEUED], 0);
@@ -83,7 +81,7 @@ static void a_job_after_a_refused_one_ends_cancelled(void **state UNUSED)
                 core_forget(&r->core, job);
                 rig_rest(r);
                 assert_int_equal(dependent->state, JOB_CANCELLED);
-                assert_non_null(dependent->reason);
+                assert_non_null(dependent->history->reason);
         }
 }
 
@@ -108,10 +106,10 @@ static void what_was_asked_for_is_copied(void **state UNUSED)
         rig_rest(r);
         assert_true(slice_is(job_args(job), "{\"a\":1}"));
         assert_true(slice_is(job_key(job), "key"));
-        assert_true(slice_is(job_tags(job), "[\"t\"]"));
-        assert_true(slice_is(job_semaphores(job), "[\"s\"]"));
-        assert_true(slice_is(job_after(job), "[]"));
-        assert_int_equal(job->bytes, sizeof(Job) + 7 + 3 + 5 + 5 + 2);
+        assert_true(slice_is(job_text(job, JOB_HAS_TAGS), "[\"t\"]"));
+        assert_true(slice_is(job_text(job, JOB_HAS_SEMAPHORES), "[\"s\"]"));
+        assert_true(slice_is(job_text(job, JOB_HAS_AFTER), "[]"));
+        assert_int_equal(job->bytes, sizeof(Job) + sizeof(KeyLink) + 7 + 3 + 5 + 5 + 2 + 4 * 4);
 }
 
 static void what_was_not_given_comes_from_the_pool(void **state UNUSED)
@@ -121,21 +119,19 @@ static void what_was_not_given_comes_from_the_pool(void **state UNUSED)
         Job *job;
 
         r->pool->policy.priority = 7;
-        r->pool->policy.timeout = 42;
         plain.priority = 1; /* not marked as given: not looked at */
         plain.timeout = 1;
         plain.max_attempts = 1;
         job = rig_admit(r, &plain);
         assert_int_equal(job->priority, 7);
-        assert_int_equal(job->timeout, 42);
-        assert_int_equal(job->max_attempts, 3);
+        assert_int_equal(job_number(job, JOB_HAS_TIMEOUT, 42), 42);
         assert_int_equal(job->budget, 3);
         given.has = JOB_HAS_PRIORITY | JOB_HAS_TIMEOUT | JOB_HAS_MAX_ATTEMPTS;
         given.priority = -1000;
         given.max_attempts = 20;
         job = rig_admit(r, &given);
         assert_int_equal(job->priority, -1000);
-        assert_int_equal(job->timeout, 0);
+        assert_int_equal(job_number(job, JOB_HAS_TIMEOUT, 42), 0);
         assert_int_equal(job->budget, 20);
 }
 
@@ -395,7 +391,7 @@ static void higher_priority_runs_first_and_equals_in_their_order(void **state UN
                 jobs[i] = rig_admit(r, &spec);
         }
         for (size_t i = 0; i < ELEMENTS(order); i++) {
-                assert_ptr_equal(core_peek(&r->core, r->pool), jobs[order[i]]);
+                assert_ptr_equal(core_peek(&r->core, r->pool, r->now), jobs[order[i]]);
                 assert_ptr_equal(rig_claim(r), jobs[order[i]]);
         }
         assert_null(rig_claim(r));
@@ -442,7 +438,7 @@ static void a_retry_keeps_its_place(void **state UNUSED)
         rig_run(r, first);
         rig_end(r, first, OUTCOME_ERROR); /* retried later */
         assert_int_equal(first->state, JOB_SCHEDULED);
-        assert_ptr_equal(core_peek(&r->core, r->pool), second);
+        assert_ptr_equal(core_peek(&r->core, r->pool, r->now), second);
         rig_wait(r, 2 * USEC_PER_SEC);
         rig_run(r, first);
 }
@@ -468,7 +464,7 @@ static void a_paused_pool_gives_no_job(void **state UNUSED)
         Job *job = rig_job(r);
 
         r->pool->paused = true;
-        assert_null(core_peek(&r->core, r->pool));
+        assert_null(core_peek(&r->core, r->pool, r->now));
         assert_null(rig_claim(r));
         r->pool->paused = false;
         assert_ptr_equal(rig_claim(r), job);
@@ -481,16 +477,16 @@ static void nothing_is_run_before_its_claim_is_complete(void **state UNUSED)
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         Job *job = rig_job(r);
 
-        assert_ptr_equal(core_claim(&r->core, r->pool), job);
+        assert_ptr_equal(core_claim(&r->core, r->pool, RIG_ROOM, r->now), job);
         rig_sound(r);
         assert_int_equal(r->pool->claiming, 1);
         assert_int_equal(job->state, JOB_QUEUED);
-        assert_null(core_claim(&r->core, r->pool));
+        assert_null(core_claim(&r->core, r->pool, RIG_ROOM, r->now));
         assert_int_equal(rig_events(r, job), 0);
         assert_ptr_equal(rig_answer(r, true), job);
         assert_int_equal(r->pool->claiming, 0);
         assert_int_equal(rig_events(r, job), EVENT_CLAIMED);
-        assert_null(core_claim(&r->core, r->pool));
+        assert_null(core_claim(&r->core, r->pool, RIG_ROOM, r->now));
         rig_begin(r, job);
         assert_int_equal(job->state, JOB_RUNNING);
         assert_int_equal(rig_events(r, job), EVENT_CHANGED);
@@ -501,7 +497,7 @@ static void a_refused_claim_puts_it_back_in_its_place(void **state UNUSED)
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         Job *first = rig_job(r), *second = rig_job(r);
 
-        assert_ptr_equal(core_claim(&r->core, r->pool), first);
+        assert_ptr_equal(core_claim(&r->core, r->pool, RIG_ROOM, r->now), first);
         assert_ptr_equal(rig_answer(r, false), first);
         assert_int_equal(r->pool->claiming, 0);
         assert_int_equal(first->attempt, 0);
@@ -522,8 +518,7 @@ static void what_has_not_begun_can_go_back_to_its_place(void **state UNUSED)
         second = rig_job(r);
         assert_ptr_equal(rig_claim(r), first);
         assert_int_equal(core_next_due(&r->core), USEC_INFINITY);
-        core_unclaim(&r->core, first, r->now);
-        rig_sound(r);
+        rig_unclaim(r, first);
         assert_null(first->slot);
         assert_int_equal(first->attempt, 0);
         assert_int_equal(core_next_due(&r->core), first->submitted + USEC_PER_SEC);
@@ -553,12 +548,12 @@ static void an_attempt_says_where_and_when_it_ran(void **state UNUSED)
         assert_int_equal(a->outcome, OUTCOME_NONE);
         r->now += 10;
         rig_end(r, job, OUTCOME_WORKER_DIED);
-        assert_int_equal(job->attempts[0].outcome, OUTCOME_WORKER_DIED);
-        assert_int_equal(job->attempts[0].ended, begun + 10);
+        assert_int_equal(job->history->attempts[0].outcome, OUTCOME_WORKER_DIED);
+        assert_int_equal(job->history->attempts[0].ended, begun + 10);
         r->now += 10;
         rig_run(r, job);
         assert_int_equal(job_last_attempt(job)->number, 2);
-        assert_int_equal(job->started, begun); /* the job started once */
+        assert_int_equal(job->history->started, begun); /* the job started once */
 }
 
 static void an_untouched_attempt_costs_nothing(void **state UNUSED)
@@ -573,16 +568,16 @@ static void an_untouched_attempt_costs_nothing(void **state UNUSED)
                 assert_int_equal(job_last_attempt(first)->number, i);
                 assert_int_equal(job_last_attempt(first)->outcome, OUTCOME_WORKER_DIED);
                 assert_int_equal(first->budget - first->attempt, 3);
-                assert_int_equal(first->deaths, 0);
-                assert_int_equal(first->failures, 0);
+                assert_int_equal(first->history->deaths, 0);
+                assert_int_equal(first->history->failures, 0);
                 assert_null(first->slot);
         }
         rig_run(r, first);
         assert_int_equal(job_last_attempt(first)->number, 6); /* numbers only grow */
-        assert_ptr_equal(core_peek(&r->core, r->pool), second);
+        assert_ptr_equal(core_peek(&r->core, r->pool, r->now), second);
         rig_end(r, first, OUTCOME_ERROR);
         assert_int_equal(first->ready_at, r->now + USEC_PER_SEC); /* its first failure */
-        assert_int_equal(first->untouched, 0); /* five in a row, not in all */
+        assert_int_equal(first->history->untouched, 0); /* five in a row, not in all */
 }
 
 static void what_nobody_lives_to_look_at_is_to_blame_at_last(void **state UNUSED)
@@ -620,16 +615,16 @@ static void progress_stays_between_nothing_and_all(void **state UNUSED)
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         Job *job = rig_job(r);
 
-        assert_true(job->progress == -1);
+        assert_true(job->history->progress == -1);
         rig_run(r, job);
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 core_progress(&r->core, job, cases[i][0]);
-                assert_true(job->progress == cases[i][1]);
+                assert_true(job->history->progress == cases[i][1]);
                 assert_int_equal(rig_events(r, job) & EVENT_CHANGED, EVENT_CHANGED);
         }
         rig_end(r, job, OUTCOME_WORKER_DIED);
         rig_run(r, job);
-        assert_true(job->progress == -1); /* of a new attempt nothing is known */
+        assert_true(job->history->progress == -1); /* of a new attempt nothing is known */
 }
 
 /* --- settlement --- */
@@ -643,7 +638,7 @@ static void nothing_has_ended_before_its_settlement_is_complete(void **state UNU
 
         rig_run(r, job);
         rig_rest(r);
-        core_settle(&r->core, job, &end, r->now, 0);
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &end, r->now, 0), 0);
         rig_sound(r);
         assert_null(end.certificate); /* it belongs to the attempt now */
         assert_null(job->slot);
@@ -654,7 +649,7 @@ static void nothing_has_ended_before_its_settlement_is_complete(void **state UNU
         assert_ptr_equal(rig_answer(r, true), job);
         assert_int_equal(rig_events(r, job), EVENT_ENDED);
         assert_int_equal(job->state, JOB_SUCCEEDED);
-        assert_true(slice_is((Slice){ job->result, job->result_len }, "{\"a\":1}"));
+        assert_true(slice_is((Slice){ job->history->result, job->history->result_len }, "{\"a\":1}"));
         assert_int_equal(r->core.open, 0);
         assert_int_equal(r->core.bytes, 0);
         assert_int_equal(r->core.kept, 1);
@@ -711,7 +706,7 @@ static void each_outcome_leads_to_its_state(void **state UNUSED)
                 spec.max_attempts = cases[i].last ? 1 : 2;
                 job = rig_admit(r, &spec);
                 rig_run(r, job);
-                core_settle(&r->core, job, &end, r->now, 0);
+                assert_int_equal(core_settle(&r->core, job, job->attempt, &end, r->now, 0), 0);
                 rig_sound(r);
                 rig_rest(r);
                 CHECK(job->state == cases[i].state, cases[i].name);
@@ -792,14 +787,14 @@ static void the_result_is_that_of_the_last_attempt(void **state UNUSED)
         Job *job = rig_job(r);
 
         rig_run(r, job);
-        core_settle(&r->core, job, &first, r->now, 0);
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &first, r->now, 0), 0);
         rig_rest(r);
         rig_wait(r, USEC_PER_SEC);
         rig_run(r, job);
-        core_settle(&r->core, job, &last, r->now, 0);
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &last, r->now, 0), 0);
         rig_rest(r);
         assert_int_equal(job->state, JOB_FAILED);
-        assert_true(slice_is((Slice){ job->result, job->result_len }, "{}"));
+        assert_true(slice_is((Slice){ job->history->result, job->history->result_len }, "{}"));
         rig_sound(r);
 }
 

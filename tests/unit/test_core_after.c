@@ -95,9 +95,9 @@ static void when_one_before_it_ends_badly_so_does_it(void **state UNUSED)
                 assert_int_equal(a->state, cases[i].state);
                 assert_int_equal(b->state, JOB_CANCELLED);
                 assert_int_equal(last->state, JOB_CANCELLED);
-                CHECK(strstr(b->reason, cases[i].words), cases[i].words);
-                CHECK(strstr(b->reason, uuid_text(&a->id).text), cases[i].words);
-                CHECK(strstr(last->reason, uuid_text(&b->id).text), cases[i].words);
+                CHECK(strstr(b->history->reason, cases[i].words), cases[i].words);
+                CHECK(strstr(b->history->reason, uuid_text(&a->id).text), cases[i].words);
+                CHECK(strstr(last->history->reason, uuid_text(&b->id).text), cases[i].words);
                 assert_int_equal(rig_events(r, b) & EVENT_ENDED, EVENT_ENDED);
                 assert_int_equal(other->state, JOB_QUEUED); /* it is nobody's fault */
         }
@@ -116,7 +116,7 @@ static void what_has_ended_before_decides_at_once(void **state UNUSED)
                 Job *a = rig_ended_job(r, &spec, cases[i].first), *b = follower(r, a);
 
                 assert_int_equal(b->state, cases[i].second);
-                assert_int_equal(b->reason != NULL, cases[i].second == JOB_CANCELLED);
+                assert_int_equal(b->history->reason != NULL, cases[i].second == JOB_CANCELLED);
         }
 }
 
@@ -147,7 +147,7 @@ static void one_that_does_not_exist_refuses_the_job(void **state UNUSED)
                       cases[i].name);
                 CHECK(uuid_equal(&missing, &cases[i].id), cases[i].name);
                 rig_sound(r);
-                CHECK(list_empty(&mine->dependents), cases[i].name);
+                CHECK(!job_first_dependent(mine), cases[i].name);
                 CHECK(!core_next_request(&r->core), cases[i].name);
         }
 }
@@ -256,11 +256,11 @@ static void a_long_chain_runs_link_by_link(void **state UNUSED)
                 AttemptEnd end = { .outcome = OUTCOME_SUCCEEDED };
                 AttemptBegin begin = { 0, 1, 2 };
 
-                assert_ptr_equal(core_claim(&r->core, r->pool), jobs[i]);
-                assert_null(core_claim(&r->core, r->pool));
+                assert_ptr_equal(core_claim(&r->core, r->pool, RIG_ROOM, r->now), jobs[i]);
+                assert_null(core_claim(&r->core, r->pool, RIG_ROOM, r->now));
                 quick(r);
                 assert_int_equal(core_begin(&r->core, jobs[i], &begin, r->now), 0);
-                core_settle(&r->core, jobs[i], &end, r->now, 0);
+                assert_int_equal(core_settle(&r->core, jobs[i], 1, &end, r->now, 0), 0);
                 quick(r);
         }
         rig_sound(r);
@@ -389,7 +389,7 @@ static void who_waits_longer_than_its_ttl_expires(void **state UNUSED)
                       waits[i]); /* the store first */
                 rig_store(r);
                 CHECK(job->state == JOB_EXPIRED, waits[i]);
-                CHECK(job->reason, waits[i]);
+                CHECK(job->history->reason, waits[i]);
                 CHECK(rig_events(r, job) & EVENT_ENDED, waits[i]);
                 rig_run(r, first); /* the other is not concerned */
         }
@@ -424,7 +424,7 @@ static void a_claimed_job_expires_only_if_it_comes_back(void **state UNUSED)
         assert_ptr_equal(rig_claim(r), job);
         rig_wait(r, 2 * USEC_PER_SEC);
         assert_int_equal(job->state, JOB_QUEUED);
-        core_unclaim(&r->core, job, r->now);
+        rig_unclaim(r, job);
         rig_wait(r, 0);
         assert_int_equal(job->state, JOB_EXPIRED);
 }

@@ -26,7 +26,7 @@ static Job *job_at(Rig *r, const char *where)
         job = rig_admit(r, &spec);
         if (strcmp(where, "being claimed") == 0 ||
             strcmp(where, "claimed, and nobody knows it") == 0)
-                assert_ptr_equal(core_claim(&r->core, r->pool), job);
+                assert_ptr_equal(core_claim(&r->core, r->pool, RIG_ROOM, r->now), job);
         if (strcmp(where, "claimed, and nobody knows it") == 0)
                 rig_store(r);
         if (strcmp(where, "on a slot") == 0)
@@ -64,12 +64,12 @@ static void what_waits_ends_cancelled(void **state UNUSED)
                         rig_store(r);
                         events = rig_events(r, job);
                         CHECK(job->state == JOB_CANCELLED, cases[i]);
-                        CHECK(strcmp(job->reason, "cancelled on request") == 0, cases[i]);
+                        CHECK(strcmp(job->history->reason, "cancelled on request") == 0, cases[i]);
                         CHECK(job->attempt == attempts, cases[i]);
                         CHECK(events & EVENT_ENDED, cases[i]);
                         CHECK(!(events & EVENT_CLAIMED), cases[i]);
                         CHECK(job->ended == r->now, cases[i]);
-                        CHECK(core_claim(&r->core, r->pool) != job, cases[i]);
+                        CHECK(core_claim(&r->core, r->pool, RIG_ROOM, r->now) != job, cases[i]);
                 }
 }
 
@@ -119,9 +119,7 @@ static void a_marked_job_that_comes_back_ends_cancelled(void **state UNUSED)
         Job *job = job_at(r, "on a slot");
 
         rig_cancel(r, job);
-        core_unclaim(&r->core, job, r->now);
-        rig_sound(r);
-        rig_rest(r);
+        rig_unclaim(r, job);
         assert_int_equal(job->state, JOB_CANCELLED);
         assert_int_equal(job->attempt, 0);
 }
@@ -137,7 +135,7 @@ static void a_marked_job_ends_cancelled_unless_it_succeeds(void **state UNUSED)
                 rig_end(r, job, (Outcome)outcome);
                 CHECK(job->state == (succeeds ? JOB_SUCCEEDED : JOB_CANCELLED),
                       outcome_name((Outcome)outcome));
-                CHECK((job->reason == NULL) == succeeds, outcome_name((Outcome)outcome));
+                CHECK((job->history->reason == NULL) == succeeds, outcome_name((Outcome)outcome));
         }
 }
 
@@ -150,7 +148,7 @@ static void a_cancel_that_comes_too_late_changes_nothing(void **state UNUSED)
         rig_cancel(r, job);
         rig_rest(r);
         assert_int_equal(job->state, JOB_SUCCEEDED);
-        assert_null(job->reason);
+        assert_null(job->history->reason);
         for (int s = JOB_SUCCEEDED; s <= JOB_CANCELLED; s++) {
                 if (s == JOB_QUARANTINED)
                         continue;
@@ -159,7 +157,7 @@ static void a_cancel_that_comes_too_late_changes_nothing(void **state UNUSED)
                 core_cancel(&r->core, job, "too late", r->now);
                 rig_sound(r);
                 assert_int_equal(job->state, s);
-                assert_true(!job->reason || strcmp(job->reason, "too late") != 0);
+                assert_true(!job->history->reason || strcmp(job->history->reason, "too late") != 0);
                 assert_null(core_next_request(&r->core));
                 assert_int_equal(rig_events(r, job), 0);
         }
@@ -191,7 +189,7 @@ static void who_ended_badly_gets_a_new_budget_but_not_new_numbers(void **state U
                 rig_wait(r, 60 * USEC_PER_SEC);
         }
         assert_int_equal(job->state, JOB_FAILED);
-        assert_int_equal(job->n_attempts, 6);
+        assert_int_equal(job->history->n_attempts, 6);
 }
 
 static void only_who_ended_badly_can_be_retried(void **state UNUSED)
@@ -235,17 +233,17 @@ static void a_retried_job_starts_with_a_clean_record(void **state UNUSED)
         r->pool->policy.poison_deaths = 1;
         job = rig_admit(r, &spec);
         rig_run(r, job);
-        core_settle(&r->core, job, &end, r->now, 0);
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &end, r->now, 0), 0);
         rig_rest(r);
         assert_int_equal(job->state, JOB_QUARANTINED);
         assert_int_equal(r->core.kept_bytes, job->bytes + 2);
-        job->untouched = 3;
+        job->history->untouched = 3;
         assert_true(core_retry(&r->core, job, r->now));
         rig_rest(r);
-        assert_null(job->result);
+        assert_null(job->history->result);
         assert_int_equal(r->core.kept_bytes, 0);
-        assert_int_equal(job->deaths, 0);
-        assert_int_equal(job->untouched, 0);
+        assert_int_equal(job->history->deaths, 0);
+        assert_int_equal(job->history->untouched, 0);
         r->pool->policy.poison_deaths = 2;
         rig_run(r, job);
         rig_end(r, job, OUTCOME_WORKER_DIED);
@@ -269,8 +267,8 @@ static void a_retry_forgets_the_cancel_and_the_ttl(void **state UNUSED)
         rig_sound(r);
         rig_rest(r);
         rig_wait(r, 10 * USEC_PER_SEC);
-        assert_null(cancelled->reason);
-        assert_null(expired->reason);
+        assert_null(cancelled->history->reason);
+        assert_null(expired->history->reason);
         assert_int_equal(cancelled->state, JOB_QUEUED);
         assert_int_equal(expired->state, JOB_QUEUED);
         rig_run(r, cancelled);
@@ -393,7 +391,7 @@ static void of_too_many_bytes_the_oldest_are_forgotten(void **state UNUSED)
         assert_int_equal(r->core.kept, 3);
         job = rig_job(r);
         rig_run(r, job);
-        core_settle(&r->core, job, &end, r->now, 0);
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &end, r->now, 0), 0);
         rig_rest(r);
         rig_wait(r, 0);
         assert_int_equal(r->core.kept, 2); /* results count */
@@ -466,7 +464,7 @@ static void what_is_pinned_stays_until_it_is_let_go(void **state UNUSED)
                 spec.has = cases[i].has;
                 spec.keep = 1;
                 job = rig_admit(r, &spec);
-                job->pins = 1;
+                job->calls = r;
                 rig_run(r, job);
                 rig_end(r, job, OUTCOME_SUCCEEDED);
                 for (int k = 0; k < 5; k++) {
@@ -475,7 +473,7 @@ static void what_is_pinned_stays_until_it_is_let_go(void **state UNUSED)
                         CHECK(core_next_due(&r->core) > r->now,
                               cases[i].name); /* nobody spins meanwhile */
                 }
-                job->pins = 0;
+                job->calls = NULL;
                 rig_wait(r, 2 * USEC_PER_SEC);
                 CHECK(!there(r, 1), cases[i].name);
         }
@@ -485,7 +483,7 @@ static void a_pinned_job_does_not_keep_the_others(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new((CoreLimits){ .keep = USEC_PER_SEC, .keep_max = 100 });
 
-        succeed(r)->pins = 1;
+        succeed(r)->calls = r;
         (void)succeed(r);
         rig_wait(r, 100 * USEC_PER_SEC);
         assert_true(there(r, 1));
@@ -508,23 +506,6 @@ static void nobody_is_forgotten_whose_end_is_not_yet_heard(void **state UNUSED)
         assert_int_equal(events, EVENT_ENDED);
         rig_wait(r, USEC_PER_SEC);
         assert_int_equal(r->core.ids.count, 0);
-}
-
-static void who_is_forgotten_in_the_middle_of_a_retry_leaves_nothing(void **state UNUSED)
-{
-        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
-        JobSpec spec = rig_spec(r);
-        Job *job;
-
-        spec.has = JOB_HAS_UNIQUE_KEY;
-        spec.unique_key = SLICE("k");
-        job = rig_ended_job(r, &spec, JOB_CANCELLED);
-        assert_true(core_retry(&r->core, job, r->now));
-        core_forget(&r->core, job);
-        rig_sound(r);
-        assert_int_equal(r->core.keys.count, 0);
-        assert_int_equal(r->core.bytes, 0);
-        assert_null(core_next_request(&r->core));
 }
 
 static void a_core_can_end_in_the_middle_of_everything(void **state UNUSED)
@@ -586,7 +567,6 @@ int main(void)
                 cmocka_unit_test(what_is_pinned_stays_until_it_is_let_go),
                 cmocka_unit_test(a_pinned_job_does_not_keep_the_others),
                 cmocka_unit_test(nobody_is_forgotten_whose_end_is_not_yet_heard),
-                cmocka_unit_test(who_is_forgotten_in_the_middle_of_a_retry_leaves_nothing),
                 cmocka_unit_test(a_core_can_end_in_the_middle_of_everything),
         };
 

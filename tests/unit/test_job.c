@@ -33,7 +33,7 @@ static void each_state_allows_its_successors_and_no_other(void **state UNUSED)
                 /*                   S B Q R s f q c e, as in the enum */
                 [JOB_SCHEDULED] =   "--x----xx",
                 [JOB_BLOCKED] =     "x-x----xx",
-                [JOB_QUEUED] =      "---x-x-xx",
+                [JOB_QUEUED] =      "-x-x---xx",
                 [JOB_RUNNING] =     "x-x-xxxx-",
                 [JOB_SUCCEEDED] =   "---------",
                 [JOB_FAILED] =      "--x------",
@@ -61,7 +61,7 @@ static void only_the_five_last_states_are_ends(void **state UNUSED)
 
 static Job *job_with_attempts(uint32_t n)
 {
-        Job *j = calloc(1, sizeof(*j));
+        Job *j = job_new(&(JobData){ .args = SLICE("{}") });
 
         assert_non_null(j);
         for (uint32_t i = 1; i <= n; i++) {
@@ -90,11 +90,11 @@ static void the_first_attempt_and_the_latest_are_kept(void **state UNUSED)
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 AUTO(job_free) Job *j = job_with_attempts(cases[i].made);
 
-                assert_int_equal(j->n_attempts, cases[i].kept);
-                assert_int_equal(j->attempts[0].number, 1);
+                assert_int_equal(j->history->n_attempts, cases[i].kept);
+                assert_int_equal(j->history->attempts[0].number, 1);
                 assert_int_equal(job_last_attempt(j)->number, cases[i].made);
-                for (uint32_t k = 1; k < j->n_attempts; k++)
-                        assert_int_equal(j->attempts[k].number, cases[i].second + k - 1);
+                for (uint32_t k = 1; k < j->history->n_attempts; k++)
+                        assert_int_equal(j->history->attempts[k].number, cases[i].second + k - 1);
         }
 }
 

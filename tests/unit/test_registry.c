@@ -51,7 +51,7 @@ static Scene set_scene(Rig *r)
         spec.has = JOB_HAS_PRIORITY;
         spec.priority = 9;
         s.claiming = rig_admit(r, &spec);
-        assert_ptr_equal(core_claim(&r->core, r->pool), s.claiming);
+        assert_ptr_equal(core_claim(&r->core, r->pool, RIG_ROOM, r->now), s.claiming);
         (void)core_next_request(&r->core);
         rig_settle(r, s.settling, OUTCOME_WORKER_DIED);
         (void)core_next_request(&r->core);
@@ -71,8 +71,8 @@ static void what_waits_goes_along_with_its_handler(void **state UNUSED)
         assert_ptr_equal(s.queued->pool, s.to);
         assert_ptr_equal(s.scheduled->pool, s.to);
         assert_ptr_equal(s.blocked->pool, s.to);
-        assert_ptr_equal(core_peek(&r->core, s.to), s.queued);
-        assert_null(core_peek(&r->core, r->pool));
+        assert_ptr_equal(core_peek(&r->core, s.to, r->now), s.queued);
+        assert_null(core_peek(&r->core, r->pool, r->now));
         assert_ptr_equal(s.done->pool, r->pool); /* what was, is not changed */
         assert_ptr_equal(s.running->pool, r->pool);
         assert_ptr_equal(s.placed->pool, r->pool);
@@ -117,7 +117,7 @@ static void a_retry_of_what_has_ended_follows_too(void **state UNUSED)
         assert_int_equal(r->pool->count[JOB_FAILED], 1);
         assert_true(core_retry(&r->core, job, r->now));
         rig_rest(r);
-        assert_ptr_equal(core_peek(&r->core, to), job);
+        assert_ptr_equal(core_peek(&r->core, to, r->now), job);
         assert_int_equal(r->pool->count[JOB_FAILED], 0);
 }
 
@@ -139,7 +139,7 @@ static void places_and_priorities_are_kept_on_the_way(void **state UNUSED)
         core_bind_handler(&r->core, r->handler, to);
         rig_sound(r);
         for (int i = 0; i < N; i++)
-                assert_ptr_equal(core_claim(&r->core, to), jobs[i]);
+                assert_ptr_equal(core_claim(&r->core, to, RIG_ROOM, r->now), jobs[i]);
         rig_store(r);
 }
 
@@ -158,7 +158,7 @@ static void without_anybody_to_serve_it_a_job_waits(void **state UNUSED)
         assert_int_equal(running->state, JOB_QUEUED);
         core_bind_handler(&r->core, r->handler, core_pool(&r->core, "pictures"));
         rig_sound(r);
-        assert_ptr_equal(core_peek(&r->core, r->handler->pool), running);
+        assert_ptr_equal(core_peek(&r->core, r->handler->pool, r->now), running);
 }
 
 static void binding_to_the_same_pool_changes_nothing(void **state UNUSED)

@@ -145,7 +145,19 @@ static void what_follows_from_the_end_of_an_attempt(void **state UNUSED)
                 { "a lost supervisor",
                   { OUTCOME_SUPERVISOR_DIED, true, false, false, true, 1, 0 },
                   JOB_QUEUED,
-                  1000 },
+                  0 },
+                { "a second lost supervisor",
+                  { OUTCOME_SUPERVISOR_DIED, true, false, false, true, 2, 0 },
+                  JOB_QUEUED,
+                  2000 },
+                { "a lost supervisor after a cancel",
+                  { OUTCOME_SUPERVISOR_DIED, true, false, true, true, 1, 0 },
+                  JOB_CANCELLED,
+                  0 },
+                { "the last lost supervisor",
+                  { OUTCOME_SUPERVISOR_DIED, true, false, false, false, 1, 0 },
+                  JOB_FAILED,
+                  0 },
         };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
