@@ -120,6 +120,12 @@ static bool end_forkers(Supervisor *s)
         return false;
 }
 
+/* How the last attempts ended is on the disk, or can not be got there. */
+static bool is_written(const Supervisor *s)
+{
+        return store_is_idle(s->store) || (s->lifecycle.force && store_error(s->store));
+}
+
 bool lifecycle_step(Supervisor *s, usec_t now)
 {
         Lifecycle *l = &s->lifecycle;
@@ -127,7 +133,7 @@ bool lifecycle_step(Supervisor *s, usec_t now)
 
         switch (l->phase) {
         case PHASE_DRAINING:
-                if (pools_running(&s->pools))
+                if (pools_running(&s->pools) || !store_is_idle(s->store))
                         return false;
                 while ((call = pending_take(&l->drain_calls)))
                         varlink_reply_empty(call);
@@ -142,7 +148,7 @@ bool lifecycle_step(Supervisor *s, usec_t now)
         case PHASE_LEAVE:
                 if (l->force)
                         pools_leave(&s->pools, true, now);
-                if (pools_workers(&s->pools))
+                if (pools_workers(&s->pools) || !is_written(s))
                         return false;
                 tell_dropped(s);
                 pools_close(&s->pools);
@@ -151,8 +157,6 @@ bool lifecycle_step(Supervisor *s, usec_t now)
         case PHASE_CLOSE:
                 if (pools_processes(&s->pools))
                         return end_forkers(s);
-                if (!store_is_idle(s->store) && !(l->force && store_error(s->store)))
-                        return false; /* how the last attempts ended is being written */
                 l->phase = PHASE_OVER;
                 return true;
         default:

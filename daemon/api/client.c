@@ -33,6 +33,12 @@ static void arm_stall(Client *c)
                 (void)event_add(&c->stall_timer, &t);
 }
 
+void client_stalls(Client *c)
+{
+        if (!event_pending(&c->stall_timer, EV_TIMEOUT, NULL))
+                arm_stall(c);
+}
+
 /* Stops reading a client that asks faster than it listens. */
 static void pause_if_ahead(Client *c)
 {
@@ -48,7 +54,7 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         Client *c = context;
         usec_t limit = c->api->settings->stall_timeout;
 
-        if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT)
+        if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT && list_empty(&c->streams))
                 return; /* it waits for jobs, not we for it */
         if (clock_monotonic() - c->connection.progress >= limit) {
                 log_notice("client uid=%u pid=%d dropped: it left %zu bytes of replies unread",

@@ -38,5 +38,8 @@ static inline Client *client_of(const VarlinkCall *call)
         return CONTAINER_OF(call->server, Client, server);
 }
 
+/* There is more for it than it takes: it may not leave it so for ever. */
+void client_stalls(Client *client);
+
 /* Bytes of replies that it has not yet taken. */
 size_t client_backlog(const Client *client);

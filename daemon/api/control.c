@@ -7,16 +7,10 @@
 #include "api/client.h"
 #include "api/methods.h"
 #include "api/pending.h"
+#include "api/wait.h"
 #include "io.brood.h"
 #include "ops/log.h"
 #include "varlink/json.h"
-
-static void reply_state(VarlinkCall *call, const Job *job)
-{
-        emit_string_member(varlink_reply_begin(call), "state",
-                           slice_of(job_state_name(job->state)));
-        varlink_reply_end(call, false);
-}
 
 static void wrong_state(VarlinkCall *call, const Job *job)
 {
@@ -42,14 +36,7 @@ void method_cancel(const Request *r)
         core_cancel(r->api->core, job, "cancelled on request", r->now);
         pools_cancel(r->api->pools, job, force, r->now);
         r->api->dirty = true;
-        if (job->state != JOB_RUNNING && job->request == REQUEST_SETTLE) {
-                emit_string_member(
-                        varlink_reply_begin(r->call), "state",
-                        slice_of(job_state_name(job->next_state))); /* as good as there */
-                varlink_reply_end(r->call, false);
-                return;
-        }
-        reply_state(r->call, job);
+        wait_cancelled(r, job);
 }
 
 void method_retry(const Request *r)
@@ -63,8 +50,7 @@ void method_retry(const Request *r)
                 return;
         }
         r->api->dirty = true;
-        emit_string_member(varlink_reply_begin(r->call), "state", SLICE("queued"));
-        varlink_reply_end(r->call, false);
+        wait_retried(r, job);
 }
 
 static void pause_pool(const Request *r, unsigned field, bool paused)

@@ -22,6 +22,9 @@ void spec_clear(ParsedSpec *s)
         free(s->unescaped_key);
         free(s->blockers);
         free(s->units);
+        s->unescaped_key = NULL;
+        s->blockers = NULL;
+        s->units = NULL;
 }
 
 static const VarlinkNode *field(const Reader *r, unsigned i)
@@ -230,9 +233,9 @@ static void read_rest(const Reader *r)
                                   : r->request->api->settings->durability == DURABILITY_MEMORY;
         if (durability->present)
                 r->spec->has |= JOB_HAS_DURABILITY;
-        if (attached->present)
-                r->spec->has |= JOB_HAS_ATTACHED;
         r->spec->attached = varlink_bool(scan, attached);
+        if (r->spec->attached)
+                r->spec->has |= JOB_HAS_ATTACHED;
         r->spec->uid = r->request->client->uid;
         r->spec->gid = r->request->client->gid;
 }

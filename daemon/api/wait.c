@@ -20,7 +20,8 @@ typedef enum WaiterKind {
         WAITER_SUBMIT,      /* Submit: the admission */
         WAITER_SUBMIT_WAIT, /* Submit with wait, or with more: the end */
         WAITER_WAIT,        /* Wait */
-        WAITER_GET,         /* Get, of a job whose payload has to be fetched */
+        WAITER_CANCEL,      /* Cancel: that it ends, or will, is durable */
+        WAITER_RETRY,       /* Retry: that it goes on is durable */
         WAITER_BATCH,       /* one of SubmitMany */
         WAITER_MANY,        /* one of WaitMany */
 } WaiterKind;
@@ -190,16 +191,6 @@ static void reply_job(VarlinkCall *call, const Job *job, bool continues)
         varlink_reply_end(call, continues);
 }
 
-void wait_payload(const Request *r, Job *job)
-{
-        Waiter *w = has_payload(r->call, job) ? NULL : waiter_new(r->call, WAITER_GET, job);
-
-        if (w)
-                w->fetches = true;
-        else
-                reply_job(r->call, job, false);
-}
-
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
         Waiter *w = context;
@@ -351,6 +342,18 @@ static Waiter *next_reply(const Group *g)
         return w->done ? w : NULL;
 }
 
+/* Does the client take replies of the call? What is held behind an earlier call counts, too, but not
+ * against that one, or it would wait for itself. */
+static bool has_room(const Client *c, const VarlinkCall *call)
+{
+        size_t limit = CLIENT_SOFT_LIMIT / 2;
+
+        if (buffer_len(&c->server.out) > limit)
+                return false;
+        return LIST_FIRST(&c->server.calls, VarlinkCall, in_server) == call ||
+               client_backlog(c) <= limit;
+}
+
 /* Writes what can be written; the group may be gone after it. */
 static void stream(Group *g)
 {
@@ -364,9 +367,10 @@ static void stream(Group *g)
 
                 if (!has_payload(call, job))
                         return; /* EVENT_FETCHED goes on here */
-                if (buffer_len(&c->server.out) > CLIENT_SOFT_LIMIT / 2) {
+                if (!has_room(c, call)) {
                         if (list_empty(&g->stream))
                                 list_append(&c->streams, &g->stream);
+                        client_stalls(c);
                         return;
                 }
                 g->next++;
@@ -465,6 +469,55 @@ void wait_many(const Request *r)
                 stream(g);
 }
 
+/* The job as it is, as soon as its payload is there: a stream of one, so that it keeps to what the
+ * client takes. */
+void wait_payload(const Request *r, Job *job)
+{
+        Group *g;
+
+        if (has_payload(r->call, job)) {
+                reply_job(r->call, job, false);
+                return;
+        }
+        g = group_new(r->call, WAITER_MANY, 1);
+        if (!g || !attach(&g->waiters[0], job)) {
+                if (g)
+                        group_free(g);
+                r->call->owner = NULL;
+                no_memory(r->call);
+                return;
+        }
+        note_ended(&g->waiters[0]); /* it is due now, whether it has ended or not */
+        stream(g);
+}
+
+/* --- Cancel and Retry --- */
+
+static void reply_state(VarlinkCall *call, const Job *job)
+{
+        bool as_good_as = job->request == REQUEST_SETTLE; /* only the store is yet to say so */
+        JobState state = as_good_as ? (JobState)job->next_state : job_shown_state(job);
+
+        emit_string_member(varlink_reply_begin(call), "state", slice_of(job_state_name(state)));
+        varlink_reply_end(call, false);
+}
+
+static void wait_change(const Request *r, Job *job, WaiterKind kind)
+{
+        if (job->memory || r->api->core->store_down || !waiter_new(r->call, kind, job))
+                reply_state(r->call, job);
+}
+
+void wait_cancelled(const Request *r, Job *job)
+{
+        wait_change(r, job, WAITER_CANCEL);
+}
+
+void wait_retried(const Request *r, Job *job)
+{
+        wait_change(r, job, WAITER_RETRY);
+}
+
 /* --- what has become of jobs --- */
 
 static void refused(Waiter *w)
@@ -484,11 +537,28 @@ static void reply_last(Waiter *w, Job *job)
         bool duplicate = w->duplicate;
 
         call->owner = NULL;
-        if (kind == WAITER_WAIT || kind == WAITER_GET)
+        if (kind == WAITER_WAIT)
                 reply_job(call, job, false);
+        else if (kind == WAITER_CANCEL || kind == WAITER_RETRY)
+                reply_state(call, job);
         else
                 reply_submit(call, job, duplicate, kind == WAITER_SUBMIT_WAIT, false);
         waiter_free(w);
+}
+
+/* The events that a call's last reply waits for. */
+static unsigned awaited(WaiterKind kind)
+{
+        switch (kind) {
+        case WAITER_SUBMIT:
+                return EVENT_ADMITTED;
+        case WAITER_CANCEL:
+                return EVENT_MARKED | EVENT_ENDED;
+        case WAITER_RETRY:
+                return EVENT_CHANGED | EVENT_ENDED;
+        default:
+                return EVENT_ENDED;
+        }
 }
 
 static void single_event(Waiter *w, Job *job, unsigned events)
@@ -509,9 +579,10 @@ static void single_event(Waiter *w, Job *job, unsigned events)
                         reply_submit(w->call, job, w->duplicate, true, true);
                 return;
         }
-        if (w->kind == WAITER_SUBMIT ? !(events & EVENT_ADMITTED) : !ended)
+        if (!(events & awaited(w->kind)))
                 return;
-        w->fetches = w->kind != WAITER_SUBMIT && !has_payload(w->call, job);
+        w->fetches = (w->kind == WAITER_WAIT || w->kind == WAITER_SUBMIT_WAIT) &&
+                     !has_payload(w->call, job);
         if (!w->fetches)
                 reply_last(w, job);
 }

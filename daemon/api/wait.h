@@ -15,6 +15,10 @@ void wait_all_submitted(const Request *r, Job **jobs, unsigned n);
 /* The job as it is now, once its payload is there. */
 void wait_payload(const Request *r, Job *job);
 
+/* The state of a job whose end, or new budget, was asked for, when that is durable. */
+void wait_cancelled(const Request *r, Job *job);
+void wait_retried(const Request *r, Job *job);
+
 /* Wait and WaitMany. */
 void wait_job(const Request *r);
 void wait_many(const Request *r);

@@ -235,7 +235,7 @@ void admission_completed(Core *core, Job *job, bool durable, usec_t now)
                 job->pool->claiming--;
         else if (job->order)
                 job->pool->admitting--;
-        job->claim_kept = durable && job->claim;
+        job->claim_kept = durable && job->claim && !job->memory;
         if (durable)
                 admitted(core, job, now);
         else

@@ -165,6 +165,7 @@ Job *core_claim(Core *core, CorePool *pool, unsigned room, usec_t now)
                 place_leave(job);
         } else {
                 place_leave(job);
+                list_remove(&job->link); /* that it was given back need not be noted */
                 table_set_due(core, job, 0);
                 core_request(core, job, REQUEST_CLAIM);
         }
@@ -189,35 +190,31 @@ void claim_return(Core *core, Job *job, usec_t now)
         core_shed(core, job);
 }
 
+bool core_is_overtaken(const Job *job)
+{
+        const Job *first = heap_peek(&job->pool->ready);
+
+        return first && rank_before(first, job) && (first->claim_kept || first->memory);
+}
+
 void core_unclaim(Core *core, Job *job, usec_t now)
 {
         ASSERT(job->state == JOB_QUEUED && job->place == PLACE_NONE &&
                job->request == REQUEST_NONE);
         claim_drop(job);
-        if (!job->claim_kept || job->cancel_asked) {
-                claim_return(core, job, now);
-                return;
-        }
-        job->pool->returning++;
-        core_request(core, job, REQUEST_UNCLAIM);
+        claim_return(core, job, now);
+        core_mark(core, job); /* the store has it as claimed */
 }
 
 void claim_completed(Core *core, Job *job, bool durable, usec_t now)
 {
         job->pool->claiming--;
-        job->claim_kept = durable;
+        job->claim_kept = durable && !job->memory;
         if (durable && !job->cancel_asked) {
                 core_event(core, job, EVENT_CLAIMED);
                 return;
         }
         claim_drop(job);
-        claim_return(core, job, now);
-}
-
-void unclaim_completed(Core *core, Job *job, bool durable, usec_t now)
-{
-        job->pool->returning--;
-        job->claim_kept = !durable; /* if it still has it so, the next write puts it right */
         claim_return(core, job, now);
 }
 
@@ -238,5 +235,7 @@ int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now)
         job->history->progress = -1;
         core_set_state(core, job, JOB_RUNNING);
         core_event(core, job, EVENT_CHANGED);
+        if (job->cancel_asked)
+                core_mark(core, job);
         return 0;
 }

@@ -12,7 +12,7 @@ enum { MAX_UNTOUCHED = 5 };
 
 static List *list_for(Core *core, const Job *job)
 {
-        if (job->memory)
+        if (job->memory || (job->request == REQUEST_CLAIM && job->claim_kept))
                 return &core->instant;
         return job->request == REQUEST_FORGET ? &core->removals : &core->requests;
 }
@@ -48,6 +48,37 @@ Job *core_next_instant(Core *core)
 Job *core_next_removal(Core *core)
 {
         return take_request(&core->removals);
+}
+
+/* A crash must not make a job go on that was to end, nor end an attempt that had not begun. */
+void core_mark(Core *core, Job *job)
+{
+        bool given_back = job->claim_kept && job->place != PLACE_NONE;
+
+        if (!job->memory && (job->state == JOB_RUNNING || given_back) &&
+            job->request == REQUEST_NONE && list_empty(&job->link))
+                list_append(&core->marks, &job->link);
+}
+
+Job *core_next_mark(Core *core)
+{
+        Job *job = LIST_FIRST(&core->marks, Job, link);
+
+        if (!job)
+                return NULL;
+        list_remove(&job->link);
+        if (job->state == JOB_QUEUED)
+                job->claim_kept = false; /* it is claimed anew when its turn comes */
+        return job;
+}
+
+void core_marked(Core *core, Job *job, bool durable)
+{
+        core_shed(core, job);
+        if (durable)
+                core_event(core, job, EVENT_MARKED);
+        else if (job->state == JOB_RUNNING && job->cancel_asked)
+                core_mark(core, job);
 }
 
 void core_event(Core *core, Job *job, JobEvent event)
@@ -197,6 +228,7 @@ void core_end_as(Core *core, Job *job, JobState state, const char *reason, usec_
 {
         job_set_reason(job, reason);
         place_leave(job);
+        list_remove(&job->link); /* what was noted is past */
         semaphores_leave(job);
         table_set_due(core, job, 0);
         job->next_state = (uint8_t)state;
@@ -298,6 +330,7 @@ int core_settle(Core *core, Job *job, uint32_t number, AttemptEnd *end, usec_t n
         note_breaker(job, end, untouched, now);
         d = decide(job, end, untouched, random);
         job->slot = NULL;
+        list_remove(&job->link); /* the mark says no more than this */
         semaphores_give(job);
         if (d.state == JOB_SUCCEEDED)
                 job_clear_reason(job); /* of a cancel that came too late */
@@ -379,9 +412,6 @@ void core_complete(Core *core, Job *job, bool durable, usec_t now)
         case REQUEST_CLAIM:
                 claim_completed(core, job, durable, now);
                 break;
-        case REQUEST_UNCLAIM:
-                unclaim_completed(core, job, durable, now);
-                break;
         case REQUEST_SETTLE:
                 if (durable)
                         settled(core, job, now);
@@ -421,8 +451,9 @@ void core_cancel(Core *core, Job *job, const char *reason, usec_t now)
         if (!job->cancel_asked)
                 job_set_reason(job, reason);
         job->cancel_asked = true;
+        core_mark(core, job);
         if (job->request != REQUEST_NONE || !job->listed || job->state == JOB_RUNNING || job->slot)
-                return; /* what is under way comes back and finds the mark */
+                return; /* what is under way comes back and finds that it was asked for */
         withdraw_claim(job);
         core_end_as(core, job, JOB_CANCELLED, reason, now);
 }

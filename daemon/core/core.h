@@ -83,6 +83,7 @@ typedef struct Core {
         List requests;     /* to the store */
         List instant;      /* the same, of jobs that it does not have */
         List removals;     /* the same, of jobs that were kept long enough: less urgent */
+        List marks;        /* what the store is to know, and nothing waits for: core_next_mark() */
         Job *first_event, **last_event;
         Heap timers;
         CoreJournal journal;
@@ -155,6 +156,9 @@ Job *core_peek(Core *core, CorePool *pool, usec_t now);
 /* Claims that job, if the pool has room for it beside those that it will have to run before:
  * `room` counts them all. NULL: there is none. */
 Job *core_claim(Core *core, CorePool *pool, unsigned room, usec_t now);
+/* Has an older job of its rank, or one of a higher, been given back since, that needs no store to
+ * go first? */
+bool core_is_overtaken(const Job *job);
 /* It has not begun after all: back to its place. */
 void core_unclaim(Core *core, Job *job, usec_t now);
 
@@ -205,6 +209,10 @@ usec_t core_next_due(const Core *core);
 Job *core_next_request(Core *core);
 Job *core_next_instant(Core *core);
 Job *core_next_removal(Core *core);
+/* A job of which the store is to know that its end was asked for (it runs), or that it has not begun
+ * after all (it is queued again). It goes on meanwhile; core_marked() answers. */
+Job *core_next_mark(Core *core);
+void core_marked(Core *core, Job *job, bool durable);
 Job *core_next_event(Core *core, unsigned *ret);
 
 /* Removes a job that has ended or was refused. */

@@ -18,6 +18,8 @@
 /* Queues to the supervisor. */
 void core_request(Core *core, Job *job, JobRequest request);
 void core_event(Core *core, Job *job, JobEvent event);
+/* The store is told that the end of a job that runs was asked for. */
+void core_mark(Core *core, Job *job);
 /* The job shows up in a first state. */
 void core_list(Core *core, Job *job, JobState state);
 /* The one place where a listed job changes its state. It is in no heap afterwards. */
@@ -48,7 +50,6 @@ void handler_release(CoreHandler *handler, uint32_t n);
 void claim_drop(Job *job);
 void claim_return(Core *core, Job *job, usec_t now);
 void claim_completed(Core *core, Job *job, bool durable, usec_t now);
-void unclaim_completed(Core *core, Job *job, bool durable, usec_t now);
 
 /* --- admission.c --- */
 

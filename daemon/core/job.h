@@ -115,9 +115,9 @@ typedef enum JobRequest {
         REQUEST_NONE,
         REQUEST_ADMIT,   /* the job exists; with job->claim, its first attempt may begin, too */
         REQUEST_CLAIM,   /* its next attempt may begin */
-        REQUEST_UNCLAIM, /* it has not begun after all */
         REQUEST_SETTLE,  /* it goes to job->next_state */
         REQUEST_FORGET,  /* it was kept long enough */
+        REQUEST_MARK,    /* its end was asked for, or it has not begun after all: core_next_mark() */
 } JobRequest;
 
 /* What has become of a job, for those who wait for it; a set. */
@@ -127,6 +127,7 @@ typedef enum JobEvent {
         EVENT_CLAIMED = 4,
         EVENT_CHANGED = 8, /* its state, or its progress */
         EVENT_ENDED = 16,
+        EVENT_MARKED = 64,  /* that its end was asked for is durable */
         EVENT_FETCHED = 32, /* its large payloads are here, or could not be had */
 } JobEvent;
 

@@ -178,7 +178,9 @@ usec_t core_next_due(const Core *core)
 static bool is_at_work(const Job *job)
 {
         return job->memory || !job->listed || job->request != REQUEST_NONE || job->calls ||
-               job->fetching || job->state == JOB_RUNNING || job->slot || job->events;
+               job->fetching || job->state == JOB_RUNNING || job->slot || job->events ||
+               job->claim_kept || /* it can be claimed again without the store */
+               (job->state == JOB_QUEUED && job->place == PLACE_NONE); /* claimed just now */
 }
 
 static void count_bytes(Core *core, const Job *job, int64_t change)

@@ -46,6 +46,7 @@ void core_init(Core *core, const CoreLimits *limits)
         list_init(&core->requests);
         list_init(&core->instant);
         list_init(&core->removals);
+        list_init(&core->marks);
         core->last_event = &core->first_event;
 }
 

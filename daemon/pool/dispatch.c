@@ -90,7 +90,7 @@ void dispatch_job(Pool *pool, Job *job, usec_t now)
 
         if (!slot && !pool->full)
                 slot = shortest_line(pool, job->handler);
-        if (!slot || !pool->pools->dispatching) {
+        if (!slot || !pool->pools->dispatching || core_is_overtaken(job)) {
                 pool->full = true;
                 core_unclaim(pool->pools->core, job, now);
                 return;

@@ -102,6 +102,23 @@ static JobState state_after(const Job *job, usec_t now)
         }
 }
 
+static uint16_t given_of(const Job *job)
+{
+        bool ends = job->request == REQUEST_SETTLE && job_state_ended(job->next_state);
+
+        return (uint16_t)(job->has | (job->no_ttl ? STORE_NO_TTL : 0) |
+                          (job->cancel_asked && !ends ? STORE_CANCEL_ASKED : 0));
+}
+
+int batch_add_mark(StoreBatch *b, Job *job)
+{
+        if (grow(&b->items, b->n, &b->capacity, sizeof(*b->items)) < 0)
+                return -ENOMEM;
+        b->items[b->n++] = (StoreItem){ .job = job, .request = REQUEST_MARK,
+                                        .state = job->state, .attempt = job->attempt };
+        return 0;
+}
+
 int batch_add(StoreBatch *b, Job *job, usec_t now)
 {
         bool begins = job->request == REQUEST_CLAIM || job->claim;
@@ -117,7 +134,9 @@ int batch_add(StoreBatch *b, Job *job, usec_t now)
                              .pool = job->pool,
                              .history = job->history,
                              .reason = job->history->reason,
-                             .given = (uint16_t)(job->has | (job->no_ttl ? STORE_NO_TTL : 0)),
+                             .given = given_of(job),
+                             .first_end = job->state == JOB_RUNNING && job->history->n_attempts == 1,
+                             .result_shed = job->result_shed,
                              .attempt = job->attempt + begins,
                              .budget = job->budget,
                              .order = job->order,

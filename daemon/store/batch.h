@@ -16,6 +16,8 @@ typedef struct StoreItem {
         const JobHistory *history;
         const char *reason;
         uint16_t given;
+        bool first_end;   /* SETTLE: no earlier end can have left a result */
+        bool result_shed; /* SETTLE: the store has the result, and it stays */
         uint32_t attempt, budget;
         usec_t order, ready_at, ended, now;
         bool load_args;  /* CLAIM: they are needed now */
@@ -48,6 +50,9 @@ void batch_clear(StoreBatch *b);
 
 /* Adds the request of a job. Returns 0, or -ENOMEM with nothing added. */
 int batch_add(StoreBatch *b, Job *job, usec_t now);
+
+/* Adds what core_next_mark() gave. Returns 0 or -ENOMEM. */
+int batch_add_mark(StoreBatch *b, Job *job);
 
 /* Of a job that has succeeded in memory: the store knows those that wait for it. */
 int batch_add_met(StoreBatch *b, const Job *job, usec_t now);

@@ -27,7 +27,7 @@ static const char jobs_sql[] =
         " started_usec, claimed_usec, ended_usec, failures, deaths, untouched, reason, result,"
         " attempts FROM job ORDER BY seq";
 
-static const char edges_sql[] = "SELECT waiting, blocker FROM dependency ORDER BY waiting";
+static const char edges_sql[] = "SELECT waiting, blocker FROM dependency ORDER BY waiting, rowid";
 
 typedef struct Loader {
         sqlite3_stmt *row;
@@ -98,7 +98,7 @@ static bool read_spec(Loader *l, JobSpec *spec)
         if (!find_names(l) || !uuid_parse(text(l, COL_ID), &spec->id))
                 return false;
         spec->handler = l->handler;
-        spec->has = (uint16_t)(given & ~(uint64_t)STORE_NO_TTL);
+        spec->has = (uint16_t)(given & (STORE_CANCEL_ASKED - 1));
         spec->priority = sqlite3_column_int(l->row, COL_PRIORITY);
         spec->max_attempts = (uint32_t)number(l, COL_MAX_ATTEMPTS);
         spec->run_at = number(l, COL_RUN_AT);
@@ -111,7 +111,6 @@ static bool read_spec(Loader *l, JobSpec *spec)
         spec->tags = text(l, COL_TAGS);
         spec->semaphores = text(l, COL_SEMAPHORES);
         spec->after = text(l, COL_AFTER);
-        spec->attached = false; /* the connection is gone */
         spec->uid = (uint32_t)number(l, COL_UID);
         spec->gid = (uint32_t)number(l, COL_GID);
         return !spec->semaphores.len || find_units(l, spec);
@@ -157,6 +156,8 @@ static int load_row(Loader *l)
         if (r < 0)
                 return r;
         job->no_ttl = number(l, COL_GIVEN) & STORE_NO_TTL;
+        if (number(l, COL_GIVEN) & STORE_CANCEL_ASKED)
+                job->cancel_asked = !job_state_ended(job->state);
         return !attempts.len || attempts_read(l->core, job, attempts) ? 0 : -1;
 }
 

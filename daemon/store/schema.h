@@ -13,8 +13,8 @@
  * Column `given` holds the JOB_HAS_… bits of the spec, `attempts` the ended attempts as the
  * interface spells them. Times are microseconds since the epoch. */
 
-/* Beside the JOB_HAS_… bits in `given`: a new budget has no ttl. */
-enum { STORE_NO_TTL = 0x8000 };
+/* Beside the JOB_HAS_… bits in `given`: its end was asked for; a new budget has no ttl. */
+enum { STORE_CANCEL_ASKED = 0x4000, STORE_NO_TTL = 0x8000 };
 
 enum { STORE_SCHEMA_VERSION = 1, STORE_APPLICATION_ID = 0x62726f64 /* "brod" */ };
 
@@ -51,8 +51,8 @@ enum { STORE_SCHEMA_VERSION = 1, STORE_APPLICATION_ID = 0x62726f64 /* "brod" */ 
         " result TEXT,"                       /* NULL: none, or in `large` */                      \
         " attempts TEXT);"                                                                         \
         "CREATE TABLE large (key INTEGER PRIMARY KEY, data TEXT NOT NULL);"                        \
-        "CREATE TABLE dependency (waiting INTEGER NOT NULL, blocker TEXT NOT NULL,"                \
-        " PRIMARY KEY (waiting, blocker)) WITHOUT ROWID;"                                          \
+        "CREATE TABLE dependency (waiting INTEGER NOT NULL, blocker TEXT NOT NULL);"               \
+        "CREATE UNIQUE INDEX dependency_edge ON dependency (waiting, blocker);"                    \
         "CREATE VIEW jobs AS SELECT id, handler, pool,"                                            \
         " CASE state WHEN 0 THEN 'scheduled' WHEN 1 THEN 'blocked' WHEN 2 THEN 'queued'"           \
         " WHEN 3 THEN 'running' WHEN 4 THEN 'succeeded' WHEN 5 THEN 'failed'"                      \

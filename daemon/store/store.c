@@ -72,6 +72,7 @@ struct Store {
         /* The loop's. */
         StoreBatch batches[2], *filling;
         bool working;      /* the thread has the batch */
+        bool heard;        /* it has handed it back */
         bool down;         /* the last batch failed */
         bool retry_due;
         char error[320];
@@ -232,13 +233,17 @@ static void recover(Store *s)
 /* What has happened stays as it is, and is written when that works again. */
 static bool must_be_kept(const Job *job)
 {
-        return job->request == REQUEST_SETTLE || job->request == REQUEST_UNCLAIM;
+        return job->request == REQUEST_SETTLE;
 }
 
 static void complete(Store *s, StoreItem *item, bool durable, usec_t now)
 {
         Job *job = item->job;
 
+        if (item->request == REQUEST_MARK) {
+                core_marked(s->core, job, durable);
+                return;
+        }
         if (!durable && must_be_kept(job)) {
                 list_append(&s->kept, &job->link);
                 return;
@@ -272,15 +277,26 @@ static void note_status(Store *s)
         t->worst_commit = MAX(t->worst_commit, s->took);
 }
 
+/* Has the thread handed back? */
+static bool hear(Store *s)
+{
+        uint64_t count;
+
+        if (!s->heard)
+                s->heard = read(s->done_fd, &count, sizeof(count)) == sizeof(count);
+        return s->heard;
+}
+
 /* Returns true if there was something. */
 static bool take_back(Store *s, usec_t now)
 {
-        bool good = s->result == SQLITE_OK, wrote = has_writes(s->writing);
-        uint64_t count;
+        bool good, wrote;
 
-        if (!s->working || read(s->done_fd, &count, sizeof(count)) != sizeof(count))
+        if (!s->working || !hear(s))
                 return false;
-        s->working = false;
+        s->working = s->heard = false;
+        good = s->result == SQLITE_OK;
+        wrote = has_writes(s->writing);
         if (good && wrote) {
                 note_status(s);
                 recover(s);
@@ -338,6 +354,17 @@ static bool gather_from(Store *s, Job *(*next)(Core *core), unsigned limit, usec
         return any;
 }
 
+static void gather_marks(Store *s)
+{
+        Job *job;
+
+        while (!s->down && (job = core_next_mark(s->core)))
+                if (batch_add_mark(s->filling, job) < 0) {
+                        core_marked(s->core, job, false);
+                        return;
+                }
+}
+
 static void hand_over(Store *s)
 {
         StoreBatch *batch = s->filling;
@@ -368,6 +395,7 @@ bool store_work(Store *s, usec_t now)
                 gather_kept(s, now);
         any |= gather_from(s, core_next_request, UINT_MAX, now);
         any |= gather_from(s, core_next_removal, MAX_REMOVALS, now);
+        gather_marks(s);
         hand_over(s);
         return any;
 }
@@ -412,7 +440,8 @@ static void on_done(evutil_socket_t fd, short what, void *context)
 {
         Store *s = context;
 
-        s->wake(s->context); /* settling takes it back */
+        (void)hear(s); /* or the loop would hear of nothing else */
+        s->wake(s->context);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context)

@@ -28,6 +28,7 @@ static const char *const texts[WRITE_N_STATEMENTS] = {
                          " started_usec = ?10, ended_usec = ?11, failures = ?12, deaths = ?13,"
                          " untouched = ?14, reason = ?15, result = ?16, attempts = ?17"
                          " WHERE seq = ?1",
+        [WRITE_MARK] = "UPDATE job SET given = given | 16384 WHERE seq = ?1",
         [WRITE_FORGET] = "DELETE FROM job WHERE seq = ?1",
         [WRITE_LARGE] = "INSERT OR REPLACE INTO large (key, data) VALUES (?1, ?2)",
         [WRITE_LARGE_GONE] = "DELETE FROM large WHERE key BETWEEN ?1 AND ?2",
@@ -74,7 +75,7 @@ static int run(sqlite3_stmt *s)
 
 static void bind_int(sqlite3_stmt *s, int at, uint64_t number)
 {
-        (void)sqlite3_bind_int64(s, at, (sqlite3_int64)number);
+        (void)sqlite3_bind_int64(s, at, (sqlite3_int64)MIN(number, (uint64_t)INT64_MAX));
 }
 
 /* 0 stands for "none". */
@@ -253,8 +254,8 @@ static int write_result(Writer *w, const StoreItem *item, bool large)
 
         if (large)
                 return write_large(w, seq, true, (Slice){ h->result, h->result_len });
-        if (h->n_attempts < 2 && !(item->given & STORE_NO_TTL))
-                return SQLITE_OK; /* no earlier end may have left one */
+        if (item->first_end || item->result_shed || !h->n_attempts)
+                return SQLITE_OK;
         return remove_large(w, large_key(seq, true), large_key(seq, true));
 }
 
@@ -276,7 +277,7 @@ static int write_settlement(Writer *w, const StoreBatch *b, const StoreItem *ite
         bind_int(s, 6, item->budget);
         bind_time(s, 7, item->order);
         bind_int(s, 8, item->ready_at);
-        bind_int(s, 9, large ? 2 : 0);
+        bind_int(s, 9, large || item->result_shed ? 2 : 0);
         bind_time(s, 10, h->started);
         bind_time(s, 11, job_state_ended(item->state) ? item->ended : 0);
         bind_time(s, 12, h->failures);
@@ -308,10 +309,11 @@ static int write_item(Writer *w, const StoreBatch *b, StoreItem *item)
                 return write_admission(w, b, item);
         case REQUEST_CLAIM:
                 return write_claim(w, item);
-        case REQUEST_UNCLAIM:
-                return write_unclaim(w, item);
         case REQUEST_SETTLE:
                 return write_settlement(w, b, item);
+        case REQUEST_MARK:
+                return item->state == JOB_RUNNING ? run_on(w, WRITE_MARK, item->job->seq)
+                                                  : write_unclaim(w, item);
         default:
                 return write_removal(w, item);
         }

@@ -15,6 +15,7 @@ enum {
         WRITE_CLAIM,
         WRITE_UNCLAIM,
         WRITE_SETTLE,
+        WRITE_MARK,
         WRITE_FORGET,
         WRITE_LARGE,
         WRITE_LARGE_GONE,

@@ -147,6 +147,55 @@ def test_dependants_of_what_fails_after_a_restart_are_cancelled():
             assert begun(d, id) == []
 
 
+def test_what_waits_for_a_job_in_memory_ends_with_it():
+    """Its predecessor is gone with the daemon: a durable job does not wait for ever, and says why;
+    if it had succeeded before, all is well."""
+    with durable({"diag": diag()}) as d:
+        lost = hold(d, durability="memory")
+        done = d.run("tally", {"n": 1}, durability="memory")["id"]
+        one = d.submit("tally", {"n": 2}, after=[lost, done])
+        two = d.submit("tally", {"n": 3}, after=[done], delay_usec=300000)
+        again(d)
+        job = d.wait(one)
+        assert job["state"] == "cancelled" and lost in job["reason"], job
+        assert d.wait(two)["state"] == "succeeded" and begun(d, one) == []
+
+
+def test_semaphores_are_counted_again():
+    """Units are of attempts: after a restart no semaphore is held twice, and none is lost."""
+    with durable(conf="[Semaphores]\none=1\n", min_workers=4) as d:
+        first = hold(d, semaphores=["one"], max_attempts=9)
+        others = [d.submit("tally", {"n": i, "ms": 20}, semaphores=["one"], max_attempts=9)
+                  for i in range(5)]
+        assert d.get(others[0])["state"] == "blocked"
+        again(d)
+        open_gate(d)
+        for id in [first, *others]:
+            assert d.wait(id)["state"] == "succeeded"
+        lines = tallies(d)
+        spans = sorted((dict(lines.begins[id])[n], end) for id in [first, *others]
+                       for n, end in lines.ends[id])
+        assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:])), spans
+
+
+def test_submit_many_is_all_or_nothing():
+    """However far a SubmitMany came when the daemon was killed: all of its jobs are there, or none;
+    and all if it was answered."""
+    with durable() as d:
+        for round in range(8):
+            ids = [str(uuid.uuid4()) for _ in range(1500)]
+            with d.connect() as c:
+                c.send("SubmitMany", {"jobs": [{"handler": "tally", "id": id, "delay_usec": HOUR}
+                                               for id in ids]})
+                answered = False
+                with contextlib.suppress(TimeoutError):
+                    answered = c.receive(0.001 + round * 0.004)["ids"] == ids
+                d.process.kill()
+            again(d)
+            there = sum(is_known(d, id) for id in ids)
+            assert there == 1500 if answered else there in (0, 1500), (round, there, answered)
+
+
 def test_a_unique_key_is_still_taken():
     """A key is its job's as long as that has not ended, whoever was killed; then it is free."""
     with durable() as d:
@@ -594,6 +643,39 @@ def test_what_was_asked_of_a_job_is_kept():
         d.wait(held)
 
 
+def test_an_answer_to_cancel_is_true():
+    """Who was told that a job is cancelled finds it so, even if the daemon died right then."""
+    with durable() as d:
+        for i in range(5):
+            id = d.submit("tally", {"n": i}, delay_usec=HOUR)
+            state = d.call("Cancel", id=id)["state"]
+            d.process.kill()
+            again(d)
+            assert state != "cancelled" or d.get(id)["state"] == "cancelled", (i, d.get(id))
+
+
+def test_an_answer_to_retry_is_true():
+    """Who was told that a job is queued again finds it so, even if the daemon died right then."""
+    with durable() as d:
+        for i in range(5):
+            id = d.run("tally", {"n": i, "fail": 1}, max_attempts=1)["id"]
+            assert d.call("Retry", id=id)["state"] == "queued"
+            d.process.kill()
+            again(d)
+            job = d.wait(id)
+            assert job["state"] == "succeeded" or len(job["attempts"]) == 2, (i, job)
+
+
+def test_a_wait_after_a_retry_waits():
+    """A job that is to be tried again has not ended: Wait gives its new end, not the old one."""
+    with durable() as d:
+        for i in range(20):
+            id = d.run("tally", {"n": i, "fail": 1}, max_attempts=1)["id"]
+            d.call("Retry", id=id)
+            job = d.wait(id)
+            assert job["state"] == "succeeded" and job["ended_usec"], job
+
+
 def test_a_cancel_of_a_running_job_is_not_forgotten():
     """A job that was to be cancelled, and whose supervisor died before that, ends cancelled."""
     with durable(min_workers=1, kill_after="1h") as d:
@@ -632,6 +714,7 @@ def test_killed_while_it_starts():
             time.sleep(round * 0.004)  # the moment is the case, not a wait
             assert d.process.poll() is None, d.log()[-1000:]
             crash(d)
+            check_store(d)
         open_gate(d)
         d.start()
         for i, id in enumerate(ids):
@@ -659,6 +742,18 @@ def test_waiting_for_a_job_from_before():
             assert one.receive()["job"]["state"] == "succeeded"
             assert {two.receive()["job"]["id"] for _ in range(4)} == {held, *ids}
             assert three.receive()["job"]["result"]["square"] == 9
+
+
+@limit(90)
+def test_commits_and_new_clients_at_the_same_moment():
+    """Whoever connects while a commit comes back is heard, and so is the commit."""
+    with durable() as d, d.connect() as c:
+        for i in range(400):
+            c.send("Submit", {"job": {"handler": "tally", "args": {"n": i}}})
+            with d.connect() as other:
+                other.send("Status", {})
+                assert other.receive(slow(5))["state"] == "running"
+            c.receive(slow(5))
 
 
 # --- the file ---
@@ -718,6 +813,36 @@ def test_a_damaged_database_is_refused():
         d.start()
         assert all(d.get(id)["state"] == "scheduled" for id in ids)
         d.stop()
+
+
+def test_a_log_that_was_cut_anywhere():
+    """After a loss of power the end of the log may be missing, or be junk: what is before it is
+    there, each commit as a whole and none without those before it."""
+    dice = random.Random(9)
+    with durable(start=False, min_workers=0) as d:
+        d.start(ready=False)
+        d.await_socket()
+        ids = [d.submit("tally", {"n": i, "pad": "p" * 300}) for i in range(60)]
+        crash(d)
+        with open(database(d), "rb") as f, open(database(d) + "-wal", "rb") as g:
+            whole, log = f.read(), g.read()
+        counts = []
+        for at in sorted(dice.randrange(len(log)) for _ in range(12)):
+            with open(database(d), "wb") as f, open(database(d) + "-wal", "wb") as g:
+                f.write(whole)
+                g.write(log[:at] + dice.randbytes(dice.choice([0, 100, 20000])))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(database(d) + "-shm")
+            d.start(ready=False)
+            d.await_socket()
+            known = [is_known(d, id) for id in ids]
+            assert known == sorted(known, reverse=True), (at, known)
+            counts.append(sum(known))
+            crash(d)
+            check_store(d)
+        assert counts == sorted(counts) and len(set(counts)) > 3, counts
+        d.start(ready=False)
+        d.await_socket()
 
 
 def test_a_database_of_a_later_version_is_refused():

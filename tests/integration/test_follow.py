@@ -5,6 +5,7 @@ import base64
 import contextlib
 import os
 import re
+import select
 import struct
 import sys
 
@@ -18,18 +19,34 @@ PYTHON = {"py": pool(handlers="add nap boom say", command="%s %s" % (
 
 
 def sh(script, *args):
-    return {"argv": ["/bin/sh", "-c", script, "sh", *args]}
+    return {"argv": ["/bin/sh", "-c", script, "sh", *map(str, args)]}
 
 
-def fifo(d, name="fifo"):
-    os.mkfifo(d.path(name))
-    return d.path(name)
+class Gate:
+    """A fifo in which a command waits for a line: each go() lets one reader through. It stays open,
+    so that no line is lost between two readers."""
 
+    def __init__(self, d, name="gate"):
+        self.path = d.path(name)
+        os.mkfifo(self.path)
+        self.fd = os.open(self.path, os.O_RDWR)
 
-def let_go(path):
-    """Lets the command go on that reads a line from the fifo."""
-    with open(path, "w", encoding="ascii") as f:
-        f.write("go\n")
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+    def __str__(self):
+        return self.path
+
+    def go(self, word=""):
+        os.write(self.fd, word.encode() + b"\n")
+
+    def heard(self):
+        """The other way round: waits for the word of a command."""
+        assert select.select([self.fd], [], [], slow(20))[0], "no word from the command"
+        return os.read(self.fd, 100).decode().rstrip("\n")
 
 
 class Follower:
@@ -107,18 +124,17 @@ def is_wanted(worker):
 
 def test_lines_arrive_as_they_are_written():
     """stdout and stderr of a command come while it runs, in order, and then its end."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <$0; for i in 1 2 3; do echo out $i; read l <$0;"
-                                 "echo err $i >&2; read l <$0; done".replace("$0", path)))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; for i in 1 2 3; do echo out $i; read l <$1;"
+                                 "echo err $i >&2; read l <$1; done", gate))
         with Follower(d, id) as f:
-            let_go(path)
+            gate.go()
             for i in b"123":
                 f.until(b"out %c\n" % i, "stdout")
-                let_go(path)
+                gate.go()
                 f.until(b"err %c\n" % i, "stderr")
                 assert d.get(id)["state"] == "running"
-                let_go(path)
+                gate.go()
             f.to_end()
             assert f.text() == b"".join(b"out %c\nerr %c\n" % (i, i) for i in b"123"), f.pieces
             assert f.kinds == {"data"}
@@ -129,11 +145,10 @@ def test_lines_arrive_as_they_are_written():
 
 def test_two_followers_get_the_same():
     """Any number of followers may follow a job; each gets all of it."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; seq 20000; seq 5 >&2" % path))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; seq 20000; seq 5 >&2", gate))
         with follow_surely(d, id) as a, follow_surely(d, id) as b:
-            let_go(path)
+            gate.go()
             a.to_end()
             b.to_end()
             for f in a, b:
@@ -157,14 +172,13 @@ def test_two_calls_on_one_connection():
 
 def test_a_follower_that_joins_in_the_middle():
     """It gets what is written from then on; one that was there before has it all."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; echo first; read l <%s; echo second" % (path, path)))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; echo first; read l <$1; echo second", gate))
         with follow_surely(d, id) as early:
-            let_go(path)
+            gate.go()
             early.until(b"first\n")
             with follow_surely(d, id) as late:
-                let_go(path)
+                gate.go()
                 assert late.to_end().text() == b"second\n"
             assert early.to_end().text() == b"first\nsecond\n"
 
@@ -182,15 +196,12 @@ def test_a_job_that_waits():
 def test_bytes_of_any_kind():
     """All 256 values, in any order, arrive as they were written."""
     data = bytes(range(256)) * 500 + bytes(reversed(range(256))) * 3 + b"\xc3"
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        args = sh("read l <%s; cat; cat %s >&2" % (path, d.path("data")))
-        args["stdin_base64"] = base64.b64encode(data).decode()
+    with Daemon(EXEC) as d, Gate(d) as gate:
         with open(d.path("data"), "wb") as f:
             f.write(data)
-        id = d.submit("exec", args)
+        id = d.submit("exec", sh("read l <$1; cat $2; cat $2 >&2", gate, d.path("data")))
         with follow_surely(d, id) as f:
-            let_go(path)
+            gate.go()
             f.to_end()
             assert f.text("stdout") == data and f.text("stderr") == data
             assert "data_base64" in f.kinds
@@ -198,18 +209,15 @@ def test_bytes_of_any_kind():
 
 def test_characters_cut_in_two():
     """Text stays text, wherever the command cuts its characters."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
+    with Daemon(EXEC) as d, Gate(d) as gate:
         text = "a\u00e4\u20ac\U0001f600z"
-        write = "".join("printf '\\%03o'; read l <%s; printf ' ' >&2; read l <%s; " %
-                        (byte, path, path) for byte in text.encode())
-        id = d.submit("exec", sh("read l <%s; %s" % (path, write)))
+        write = "".join("read l <$1; printf '\\%03o'; printf . >&2; " % byte
+                        for byte in text.encode())
+        id = d.submit("exec", sh(write, gate))
         with follow_surely(d, id) as f:
             for n in range(len(text.encode())):
-                let_go(path)
-                let_go(path)
-                f.until(b" " * (n + 1), "stderr")
-            let_go(path)
+                gate.go()
+                f.until(b"." * (n + 1), "stderr")
             f.to_end()
             assert f.kinds == {"data"}, f.pieces
             assert f.text("stdout") == text.encode()
@@ -229,18 +237,19 @@ def test_a_character_that_never_ends():
 
 def test_five_megabytes():
     """Much output is exact for a follower that keeps up, also beyond what the result keeps."""
-    with Daemon({"exec": commands(output_max="1K")}) as d:
-        path, n, size = fifo(d), 10, MEGABYTE // 2
+    with Daemon({"exec": commands(output_max="1K")}) as d, Gate(d) as gate:
+        n, size = 10, MEGABYTE // 2
         # a line of 64 bytes with its number: whatever is lost or swapped shows
         script = ("import os, sys\n"
+                  "gate = os.open(sys.argv[1], os.O_RDONLY)\n"
                   "for i in range(%d):\n"
-                  "    open(sys.argv[1]).read()\n"
+                  "    os.read(gate, 1)\n"
                   "    os.write(1, b''.join(b'%%063d\\n' %% (i * %d + j) for j in range(%d)))\n"
                   % (n, size // 64, size // 64))
-        id = d.submit("exec", {"argv": [sys.executable, "-c", script, path]})
+        id = d.submit("exec", {"argv": [sys.executable, "-c", script, str(gate)]})
         with follow_surely(d, id) as f:
             for i in range(n):
-                let_go(path)
+                gate.go()
                 while len(f.text()) < (i + 1) * size:
                     f.next()
             f.to_end()
@@ -253,13 +262,12 @@ def test_five_megabytes():
 def test_a_follower_that_never_reads():
     """It neither stops the job nor others nor costs memory; later it hears what it has missed."""
     size = 50 * 1000 * 1000
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; head -c %d /dev/zero | tr '\\0' x; echo end >&2"
-                                 % (path, size)))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; head -c $2 /dev/zero | tr '\\0' x; echo end >&2",
+                                 gate, size))
         with follow_surely(d, id) as slow_one, follow_surely(d, id) as other:
             before = rss(d.pid)
-            let_go(path)
+            gate.go()
             job = d.wait(id)
             assert job["state"] == "succeeded", job
             assert d.run("exec", {"argv": ["true"]})["state"] == "succeeded"
@@ -277,20 +285,18 @@ def test_a_follower_that_never_reads():
 
 def test_the_rest_after_what_was_left_out():
     """A follower that was too slow and reads again gets the note first, then what comes."""
-    with Daemon(EXEC) as d:
-        path, done, size = fifo(d), fifo(d, "done"), 4 * MEGABYTE
-        id = d.submit("exec", sh("read l <%s; head -c %d /dev/zero | tr '\\0' x; echo big >%s;"
-                                 "read l <%s; echo rest; read l <%s" % (path, size, done, path,
-                                                                        path)))
+    size = 4 * MEGABYTE
+    with Daemon(EXEC) as d, Gate(d) as gate, Gate(d, "done") as done:
+        id = d.submit("exec", sh("read l <$1; head -c $2 /dev/zero | tr '\\0' x; echo big >$3;"
+                                 "read l <$1; echo rest; read l <$1", gate, size, done))
         with follow_surely(d, id) as f:
-            let_go(path)
-            with open(done, encoding="ascii") as words:
-                assert words.read() == "big\n"  # of it only pipes and sockets can still hold some
+            gate.go()
+            assert done.heard() == "big"  # of it only pipes and sockets can still hold some
             while len(f.text()) < MEGABYTE:  # so much was kept for it, and not much more
                 f.next()
-            let_go(path)
+            gate.go()
             f.until(b"rest\n")
-            let_go(path)
+            gate.go()
             f.to_end()
             notes = [int(n) for n in LEFT_OUT.findall(f.text("stderr"))]
             assert len(f.text("stdout")) - 5 + sum(notes) == size and notes, notes
@@ -302,7 +308,7 @@ def test_output_of_a_handler():
     """What a handler in C writes by brood_job_output() is followed just so."""
     with Daemon() as d:
         d.call("PausePool", pool="diag")
-        text = "a\u00e4\0\n\"\\"
+        text = "a\u00e4\n\"\\"
         id = d.submit("output", {"stdout": text, "stderr": "e", "times": 1000})
         with Follower(d, id) as f:
             f.connection.send("ResumePool", {"pool": "diag"})
@@ -373,8 +379,8 @@ def test_all_attempts():
     """One Follow spans the attempts of a job, and the waits between them."""
     with Daemon({"exec": commands(backoff="10ms")}) as d:
         d.call("PausePool", pool="exec")
-        script = "echo attempt >>%s; wc -l <%s; exit 1" % (d.path("n"), d.path("n"))
-        id = d.submit("exec", sh(script), max_attempts=3)
+        id = d.submit("exec", sh("echo attempt >>$1; wc -l <$1; exit 1", d.path("n")),
+                      max_attempts=3)
         with Follower(d, id) as f:
             f.connection.send("ResumePool", {"pool": "exec"})
             assert f.to_end().text() == b"1\n2\n3\n"
@@ -383,29 +389,29 @@ def test_all_attempts():
 
 def test_a_worker_that_dies():
     """What was written before a worker's death has come; the next attempt follows in the stream."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; echo line; read l <%s" % (path, path)),
-                      max_attempts=2)
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; echo line; read l <$1", gate), max_attempts=2)
         with follow_surely(d, id) as f:
-            let_go(path)
+            gate.go()
             f.until(b"line\n")
-            os.kill(d.worker_of(id)["pid"], 9)
-            let_go(path)
+            worker = d.worker_of(id)["pid"]
+            command = children(worker)
+            os.kill(worker, 9)
+            wait_gone(command)  # it does not read any more
+            gate.go()
             f.until(b"line\nline\n")
-            let_go(path)
+            gate.go()
             assert f.to_end().text() == b"line\nline\n"
         assert [a["outcome"] for a in d.get(id)["attempts"]] == ["worker_died", "succeeded"]
 
 
 def test_cancel_ends_the_stream():
     """So it does where the job runs, and where it still waits."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("trap 'echo bye; exit' TERM; read l <%s; echo line;"
-                                 "while :; do read l <%s; done" % (path, path)))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("trap 'echo bye; exit' TERM; read l <$1; echo line;"
+                                 "while :; do read l <$1; done", gate))
         with follow_surely(d, id) as f:
-            let_go(path)
+            gate.go()
             f.until(b"line\n")
             d.call("Cancel", id=id)
             assert f.to_end().text("stdout").startswith(b"line\n"), f.pieces
@@ -441,7 +447,7 @@ def test_a_job_that_is_not_there():
     """NoSuchJob, as Get has it."""
     with Daemon(EXEC) as d:
         for id in "01920000-0000-7000-8000-000000000000", "x", "":
-            with refused("io.brood.NoSuchJob") as e:
+            with refused("NoSuchJob") as e:
                 list(d.client.more("Follow", id=id))
             assert e["id"] == id
         with refused("org.varlink.service.InvalidParameter") as e:
@@ -451,9 +457,8 @@ def test_a_job_that_is_not_there():
 
 def test_without_more():
     """ExpectedMore; and a oneway call is nobody's."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; echo line" % path))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; echo line", gate))
         with refused("org.varlink.service.ExpectedMore"):
             d.call("Follow", id=id)
         with d.connect() as c:
@@ -461,24 +466,22 @@ def test_without_more():
             c.send("Follow", {"id": id}, more=True, oneway=True)
             assert c.call("Status")["state"] == "running"
             assert not is_wanted(d.worker_of(id)["pid"])
-        let_go(path)
+        gate.go()
         assert d.wait(id)["state"] == "succeeded"
 
 
 def test_output_is_sent_only_while_somebody_follows():
     """The worker is told so: as the first comes, and as the last goes, also by its connection."""
-    with Daemon({"exec": commands(min_workers=1)}) as d:
-        path = fifo(d)
-        script = "while read l <%s; do echo $l; [ $l = end ] && break; done" % path
-        id = d.submit("exec", sh(script))
+    with Daemon({"exec": commands(min_workers=1)}) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("while read l <$1; do echo $l; [ $l = end ] && break; done", gate))
         worker = d.worker_of(id)["pid"]
         assert not is_wanted(worker)
         with Follower(d, id) as a:
             until(lambda: is_wanted(worker), "output is wanted")
-            let_go(path)
+            gate.go("go")
             a.until(b"go\n")
             with Follower(d, id):
-                let_go(path)
+                gate.go("go")
                 a.until(b"go\ngo\n")
             # one is still there
             assert is_wanted(worker)
@@ -486,8 +489,7 @@ def test_output_is_sent_only_while_somebody_follows():
         assert d.get(id)["state"] == "running"
         with Follower(d, id) as c:
             until(lambda: is_wanted(worker), "output is wanted again")
-            with open(path, "w", encoding="ascii") as f:
-                f.write("end\n")
+            gate.go("end")
             assert c.to_end().text() == b"end\n"
         until(lambda: not is_wanted(worker), "the job has ended")
         assert d.run("exec", sh("echo more"))["result"]["stdout"] == "more\n"
@@ -496,17 +498,16 @@ def test_output_is_sent_only_while_somebody_follows():
 
 def test_followers_that_go():
     """Connections that close in the middle leave nothing behind, however many."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; seq 100000; read l <%s" % (path, path)))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; seq 100000; read l <$1", gate))
         with d.steady_descriptors():
             with contextlib.ExitStack() as stack:
                 all = [stack.enter_context(Follower(d, id)) for _ in range(30)]
                 with follow_surely(d, id) as f:
-                    let_go(path)
+                    gate.go()
                     f.until(b"\n99\n")
                 all[3].until(b"\n9\n")
-        let_go(path)
+        gate.go()
         assert d.wait(id)["state"] == "succeeded"
 
 
@@ -535,18 +536,17 @@ def test_each_follower_gets_its_own_job():
 
 def test_an_attached_command():
     """One with descriptors of its own writes there: its stream just ends."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
+    with Daemon(EXEC) as d, Gate(d) as gate:
         read_end, write_end = os.pipe()
         null = os.open("/dev/null", os.O_RDONLY)
         with d.connect() as c:
             c.send("Submit", {"job": {"handler": "exec", "attached": True, "args": sh(
-                "read l <%s; echo out; echo err >&2" % path)}}, fds=(null, write_end, write_end))
+                "read l <$1; echo out; echo err >&2", gate)}}, fds=(null, write_end, write_end))
             os.close(null)
             os.close(write_end)
             id = c.receive()["id"]
             with follow_surely(d, id) as f:
-                let_go(path)
+                gate.go()
                 assert f.to_end().text() == b""
             with open(read_end, "rb") as pipe:
                 assert pipe.read() == b"out\nerr\n"
@@ -555,18 +555,18 @@ def test_an_attached_command():
 
 def test_the_daemon_stops():
     """Output of a job that runs to its end is heard to its end; one that waits is not heard of."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        runs = d.submit("exec", sh("read l <%s; echo line; seq 1000 >&2" % path))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        runs = d.submit("exec", sh("read l <$1; echo line; seq 1000 >&2", gate),
+                        durability="memory")
         waits = d.submit("exec", sh("echo never"), delay_usec=3600 * 10**6, durability="memory")
         with follow_surely(d, runs) as f, Follower(d, waits) as g:
             d.worker_of(runs)
             d.signal(15)
             d.wait_log("stopping: SIGTERM")
-            let_go(path)
+            gate.go()
             f.to_end()
             assert f.text("stdout") == b"line\n" and f.text("stderr").endswith(b"\n1000\n")
-            with refused("io.brood.Draining"):
+            with refused("Draining"):
                 g.to_end()
             assert d.wait_exit() == 0
             d.prove_clean()
@@ -574,14 +574,13 @@ def test_the_daemon_stops():
 
 def test_a_drain_lets_followers_be():
     """Drain and Resume end no stream."""
-    with Daemon(EXEC) as d:
-        path = fifo(d)
-        id = d.submit("exec", sh("read l <%s; echo line; read l <%s; echo rest" % (path, path)))
+    with Daemon(EXEC) as d, Gate(d) as gate:
+        id = d.submit("exec", sh("read l <$1; echo line; read l <$1; echo rest", gate))
         with follow_surely(d, id) as f, d.connect() as c:
             c.send("Drain")
             until(lambda: d.status()["state"] == "draining", "it drains")
-            let_go(path)
+            gate.go()
             f.until(b"line\n")
             d.call("Resume")
-            let_go(path)
+            gate.go()
             assert f.to_end().text() == b"line\nrest\n"

@@ -313,7 +313,8 @@ def test_one_daemon_per_state_directory():
 def test_a_new_daemon_after_a_killed_one():
     """After a SIGKILL a new daemon starts at once in the same directories."""
     with Daemon({"diag": diag(), "exec": commands()}) as d:
-        ids = [d.submit("spin", {"seconds": 50}), d.submit("exec", {"argv": ["sleep", "1000"]})]
+        ids = [d.submit("spin", {"seconds": 50}, durability="memory"),
+               d.submit("exec", {"argv": ["sleep", "1000"]})]
         for id in ids:
             d.worker_of(id)
         tree = d.tree()

@@ -314,7 +314,7 @@ def test_queue_full_of_a_pool():
 
 def test_queue_full_by_bytes():
     """MaxBytes bounds the memory of what waits."""
-    with Daemon({"diag": diag()}, "[Queue]\nMaxBytes=1M\n") as d:
+    with Daemon({"diag": diag()}, "[Queue]\nMaxBytes=1M\nLargePayload=0\n") as d:
         held = hold(d)
         kept = []
         with refused("QueueFull"):

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import os
 import re
-import resource
 import select
 import shutil
 import signal
@@ -21,7 +20,7 @@ import time
 CC = os.environ.get("CC", "gcc")
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-fno-common", "-fPIC", "-w",
          "-pipe"]
-INCLUDES = ["lib", "lib/include", "daemon", "config", "tests/unit"]
+INCLUDES = ["lib", "lib/include", "daemon", "config", "tests/unit", "tests/sim"]
 LIBRARIES = ["-lcmocka", "-lm", "-lpthread"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 CORE = "daemon/core"
@@ -44,6 +43,13 @@ class Run:
 
     def __str__(self):
         return " ".join([*("%s=%s" % pair for pair in self.env), self.program, *self.args])
+
+
+@dataclasses.dataclass
+class Program:
+    sources: list
+    runs: list
+    pure: bool = True  # taken only if it uses the core, and nothing that stands above it
 
 
 @dataclasses.dataclass
@@ -171,11 +177,14 @@ class Variant:
         return {r: result.cpu for r, result in found if result.how == "passed"}
 
     def run(self, r, directory, cpu=None):
-        """One run with the library, and the program if it is there, of this directory."""
+        """One run with the library, and the program if it is there, of this directory; with `cpu`
+        seconds to the end, otherwise to the first failure."""
         own = os.path.join(directory, r.program)
         env = dict(self.env, LD_LIBRARY_PATH=directory, **dict(r.env))
-        return run([own if os.path.exists(own) else self.path(r.program), *r.args], env, directory,
-                   cpu or 2 + int(10 * self.expected[r]), self.memory)
+        argv = [own if os.path.exists(own) else self.path(r.program), *r.args]
+        if cpu:
+            return run(argv, env, directory, cpu, self.memory, None)
+        return run(argv, env, directory, 2 + int(10 * self.expected[r]), self.memory)
 
     def make(self, mutant, directory):
         """Compiles and links a mutant, the file of which lies in the directory; False if it does
@@ -202,18 +211,18 @@ class Bench:
     """A copy of the tree, and what is made of it."""
 
     def __init__(self, top, build, programs, each):
-        """`programs`: {name: (sources, [Run])} by a function of the copy; `each`: map, on some
-        threads."""
+        """`programs`: {name: Program} by a function of the copy; `each`: map, on some threads."""
         self.each = each
         key = self.digest(top)
         self.directory = os.path.join(build, "base-" + key)
         self.tree = os.path.join(self.directory, "tree")
         self.copy(top, build)
-        found = {n: p for n, p in programs(self.tree).items() if self.is_of_core(p[0])}
+        found = {n: p for n, p in programs(self.tree).items()
+                 if not p.pure or self.is_of_core(p.sources)}
         if not found:
             raise Trouble("there is no test that uses %s" % CORE)
-        self.programs = {n: p[0] for n, p in found.items()}
-        self.runs = [r for p in found.values() for r in p[1]]
+        self.programs = {n: p.sources for n, p in found.items()}
+        self.runs = [r for p in found.values() for r in p.runs]
         self.shared = self.find_shared()
         self.plain = Variant(self, "plain", ["-O1"], MEMORY, {
             "MALLOC_PERTURB_": "165"})  # what is freed, or never written, is not 0
@@ -275,7 +284,7 @@ class Bench:
         return any(ours) and all(ours)
 
     def find_shared(self):
-        """The core, and the source of each header that somebody includes, and so on."""
+        """The core, and the source of each header of lib/ that somebody includes, and so on."""
         core = sorted(os.path.join(CORE, n) for n in os.listdir(os.path.join(self.tree, CORE))
                       if n.endswith(".c"))
         own = [s for sources in self.programs.values() for s in sources]
@@ -289,7 +298,8 @@ class Bench:
                 shared.append(source)
             for header in self.depends[source]:
                 other = header[:-2] + ".c"
-                if header.endswith(".h") and os.path.exists(os.path.join(self.tree, other)):
+                if re.match(r"lib/.*\.h$", header) and \
+                        os.path.exists(os.path.join(self.tree, other)):
                     todo.append(other)
         return sorted(shared)
 
@@ -327,9 +337,3 @@ class Bench:
             must(gcc([*FLAGS, "-O2", "-g0", *paths, "-I.", *source, "-c", "-o", f.name], root,
                      text))
             return f.read()
-
-
-def cpu_used():
-    """Seconds of all children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

@@ -87,6 +87,7 @@ static void choose_spec(World *w, SimJob *m, SimJob *const *batch, unsigned n)
         s->args_len = lengths[one_in(w, 3) ? dice_below(&w->dice, ELEMENTS(lengths)) : 0];
         s->memory = one_in(w, 4);
         s->attached = one_in(w, 20);
+        s->has |= s->attached ? JOB_HAS_ATTACHED : 0;
         s->tags = one_in(w, 5);
         if (one_in(w, 3)) {
                 s->has |= JOB_HAS_PRIORITY;
@@ -149,7 +150,7 @@ static JobSpec make_spec(World *w, const SimJob *m, Parts *parts)
                          .attached = s->attached, .uid = s->uid, .gid = s->uid };
 
         if (s->has & JOB_HAS_UNIQUE_KEY) {
-                parts->key[0] = (char)('a' + s->key);
+                memset(parts->key, 'k', sizeof(parts->key));
                 spec.unique_key = (Slice){ parts->key, s->key }; /* the first one is empty */
         }
         if (s->tags)
@@ -198,8 +199,7 @@ static void accepted(World *w, SimJob *m, Job *job, bool duplicate)
 
 /* What a refused call must leave as it was. */
 typedef struct Books {
-        uint64_t open, bytes, ids, keys, listed;
-        uint32_t timers;
+        uint64_t open, bytes, ids, keys, kept_bytes, timers;
 } Books;
 
 static Books books_of(const Core *core)
@@ -226,16 +226,15 @@ static void check_refusal(World *w, int e, const Uuid *missing, uint32_t uid, co
 /* A job in memory is forgotten without a word. */
 static void sync_life(World *w, SimJob *m)
 {
-        if (m->life != LIFE_THERE || !m->told_end || !m->spec.memory ||
-            table_find(&w->core, &m->id, m->spec.uid))
-                return;
-        model_set_life(w, m, LIFE_NONE);
+        if (m->life == LIFE_THERE && m->told_end && m->spec.memory &&
+            !table_find(&w->core, &m->id, m->spec.uid))
+                model_set_life(w, m, LIFE_NONE);
 }
 
 static void submit(World *w, SimJob **models, unsigned n)
 {
         bool duplicate[MAX_BATCH];
-        JobSpec specs[MAX_BATCH];
+        JobSpec specs[MAX_BATCH] = { 0 };
         Parts parts[MAX_BATCH];
         Job *jobs[MAX_BATCH];
         Books before = books_of(&w->core);
@@ -267,6 +266,11 @@ static SimJob *choose(World *w, uint32_t uid, SimJob *const *batch, unsigned n)
         if (!m)
                 m = model_new(w, uid);
         sync_life(w, m);
+        for (unsigned i = 0; i < n; i++)
+                if (batch[i] == m) {
+                        m->spec.has |= JOB_HAS_ID;
+                        return m;
+                }
         if (m->life == LIFE_NONE) {
                 choose_spec(w, m, batch, n);
                 if (m->twin)
@@ -329,6 +333,7 @@ void clients_cancel(World *w)
         CHECK(w, m, job->cancel_asked || (job->request == REQUEST_SETTLE &&
                                           job_state_ended(job->next_state)));
         labour_cancel(w, job);
+        m->cancel_waits = !job->memory && !w->core.store_down;
         oracle_listen(w);
 }
 
@@ -351,7 +356,7 @@ void clients_retry(World *w)
                 *key_of(w, m) = m;
         m->retrying = m->retried = m->settling = true;
         m->next = JOB_QUEUED;
-        m->cancel_asked = false;
+        m->cancel_asked = m->cancel_waits = m->cancel_told = false;
         m->deaths = m->failures = m->untouched = m->result_len = 0;
         m->budget = m->attempt + (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
                                                       job->pool->policy.max_attempts);
@@ -392,7 +397,7 @@ void clients_fetch(World *w)
         SimJob *m;
         Job *job = find(w, &m);
 
-        if (!job || !core_is_shed(job) || job->request == REQUEST_FORGET)
+        if (!job || !core_is_shed(job))
                 return;
         job->calls = &waiter;
         storage_fetch(w, job);
@@ -415,6 +420,11 @@ void clients_event(World *w, Job *job, unsigned events)
         SimJob *m = model_of(w, job);
 
         oracle_told(w, m, job, events);
+        if (m->cancel_waits && events & (EVENT_MARKED | EVENT_ENDED)) {
+                m->cancel_waits = false;
+                m->cancel_told = true;
+                world_note(w, SIM_CANCEL_TOLD, m->index, events, 0);
+        }
         if (events & EVENT_REFUSED) {
                 world_note(w, SIM_REFUSED, m->index, 0, 0);
                 job->calls = NULL;

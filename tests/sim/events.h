@@ -61,6 +61,8 @@
         X(KEPT, "kept-until-it-works")                                                             \
         X(PROBE, "probe")                                                                          \
         X(ROW_RUNS, "row-runs")                                                                    \
+        X(ROW_MARKED, "row-marked")                                                                \
+        X(CANCEL_TOLD, "cancel-told")                                                              \
         X(ROW_WAITS, "row-waits-again")                                                            \
         X(ROW_GONE, "row-gone")                                                                    \
         X(LOADED, "args-loaded")                                                                   \

@@ -347,7 +347,7 @@ void labour_run(World *w, Job *job)
                 return;
         }
         slot = p->full ? NULL : find_slot(w, p, job);
-        if (!slot || !w->dispatching) {
+        if (!slot || !w->dispatching || core_is_overtaken(job)) {
                 p->full = true;
                 give_back(w, job);
                 return;

@@ -126,7 +126,7 @@ static void write_settlement(const World *w, SimRow *row, const StoreBatch *b,
         row->budget = item->budget;
         row->order = item->order;
         row->ready_at = item->ready_at;
-        row->large = (row->large & 1) | (large ? 2 : 0);
+        row->large = (row->large & 1) | (large || item->result_shed ? 2 : 0);
         row->started = h->started;
         row->ended = ended ? item->ended : 0;
         row->failures = h->failures;
@@ -134,11 +134,25 @@ static void write_settlement(const World *w, SimRow *row, const StoreBatch *b,
         row->untouched = h->untouched;
         set_text(&row->reason, slice_of(item->reason));
         set_text(&row->result, large ? none : result);
-        if (large || h->n_attempts >= 2 || item->given & STORE_NO_TTL)
+        if (large || (!item->first_end && !item->result_shed && h->n_attempts))
                 set_text(&row->large_result, large ? result : none);
         write_attempts(w, row, h);
         if (ended)
                 row->n_edges = 0;
+}
+
+/* Its end was asked for, or it has not begun after all. */
+static void write_mark(World *w, SimRow *row, const StoreItem *item)
+{
+        SimEvent event = item->state == JOB_RUNNING ? SIM_ROW_MARKED : SIM_ROW_WAITS;
+
+        if (item->state == JOB_RUNNING) {
+                row->given |= STORE_CANCEL_ASKED;
+        } else {
+                row->state = JOB_QUEUED;
+                row->attempt = item->attempt;
+        }
+        world_note(w, event, model_of(w, item->job)->index, item->attempt, 0);
 }
 
 void row_write(World *w, SimRow *row, const StoreBatch *b, const StoreItem *item)
@@ -153,15 +167,13 @@ void row_write(World *w, SimRow *row, const StoreBatch *b, const StoreItem *item
                 row->claimed = item->now;
                 row->order = item->order;
                 break;
-        case REQUEST_UNCLAIM:
-                row->state = JOB_QUEUED;
-                row->attempt = item->attempt;
-                world_note(w, SIM_ROW_WAITS, model_of(w, item->job)->index, item->attempt, 0);
+        case REQUEST_MARK:
+                write_mark(w, row, item);
                 break;
         default:
                 write_settlement(w, row, b, item);
         }
-        if (row->state == JOB_RUNNING)
+        if (item->state == JOB_RUNNING && item->request != REQUEST_MARK)
                 world_note(w, SIM_ROW_RUNS, model_of(w, item->job)->index, row->attempt, 0);
 }
 
@@ -193,7 +205,7 @@ static JobSpec spec_of(World *w, const SimRow *row, CoreSemaphore **units)
 {
         return (JobSpec){ .handler = w->handlers[row->handler],
                           .id = row->id,
-                          .has = (uint16_t)(row->given & ~(unsigned)STORE_NO_TTL),
+                          .has = (uint16_t)(row->given & (STORE_CANCEL_ASKED - 1u)),
                           .priority = row->priority,
                           .run_at = row->numbers[0],
                           .delay = row->numbers[1],
@@ -240,6 +252,8 @@ void row_load(World *w, const SimRow *row)
 
         CHECK(w, NULL, core_restore(&w->core, &record, &job) == 0);
         job->no_ttl = row->given & STORE_NO_TTL;
+        if (row->given & STORE_CANCEL_ASKED)
+                job->cancel_asked = !job_state_ended(job->state);
         load_attempts(w, job, row);
 }
 

@@ -83,6 +83,11 @@ static uint64_t history_digest(const JobHistory *h)
         return d;
 }
 
+static uint64_t item_digest(const StoreItem *item)
+{
+        return item->request == REQUEST_SETTLE ? history_digest(item->history) : 0;
+}
+
 static void note_digests(World *w)
 {
         SimStore *s = &w->store;
@@ -94,7 +99,7 @@ static void note_digests(World *w)
                         abort();
         }
         for (unsigned i = 0; i < s->writing->n; i++)
-                s->digests[i] = history_digest(s->writing->items[i].history);
+                s->digests[i] = item_digest(&s->writing->items[i]);
 }
 
 /* An admission's row has a new number, any other one is there. */
@@ -138,9 +143,10 @@ static void commit_item(World *w, unsigned i)
         SimRow *row = row_for(w, item);
 
         CHECK(w, m, row && "a request for a row that is not there");
-        CHECK(w, m, s->digests[i] == history_digest(item->history));
+        CHECK(w, m, s->digests[i] == item_digest(item));
         if (item->request == REQUEST_FORGET) {
                 remove_row(s, row);
+                m->removed = true;
                 world_note(w, SIM_ROW_GONE, m->index, 0, 0);
                 return;
         }
@@ -196,7 +202,7 @@ void storage_thread(World *w)
 
 static bool must_be_kept(const Job *job)
 {
-        return job->request == REQUEST_SETTLE || job->request == REQUEST_UNCLAIM;
+        return job->request == REQUEST_SETTLE;
 }
 
 static void keep(World *w, Job *job)
@@ -211,6 +217,10 @@ static void complete(World *w, StoreItem *item, bool durable)
         SimJob *m = model_of(w, item->job);
         Job *job = item->job;
 
+        if (item->request == REQUEST_MARK) {
+                core_marked(&w->core, job, durable);
+                return;
+        }
         if (!durable && must_be_kept(job)) {
                 keep(w, job);
                 return;
@@ -218,12 +228,15 @@ static void complete(World *w, StoreItem *item, bool durable)
         if (durable && item->load_args && !w->kind && dice_permille(&w->dice, 30)) {
                 world_note(w, SIM_NOT_LOADED, m->index, 0, 0);
                 durable = false; /* no memory for them */
+                m->unloaded = true;
         } else if (durable && item->load_args) {
                 SimText args = text_copy(storage_row(w, job->seq)->large_args);
 
                 world_note(w, SIM_LOADED, m->index, 0, 0);
                 core_unshed(&w->core, job, args.data, args.len, NULL, 0);
         }
+        if (durable && item->request == REQUEST_FORGET)
+                m->spec.memory = true; /* if somebody still looks at it, it is only there */
         core_complete(&w->core, job, durable, w->now);
         oracle_listen(w);
 }
@@ -237,10 +250,10 @@ static void finish_fetches(World *w)
                 SimRow *row = storage_row(w, f->seq);
                 SimText args = { 0 }, result = { 0 };
 
-                CHECK(w, NULL, row && "the payload of a job that the store does not have");
-                if (f->want_args)
+                CHECK(w, NULL, row || f->job->memory); /* it was forgotten meanwhile */
+                if (row && f->want_args)
                         args = text_copy(row->large_args);
-                if (f->want_result)
+                if (row && f->want_result)
                         result = text_copy(row->large_result);
                 core_fetched(&w->core, f->job, args.data, args.len, result.data, result.len);
                 list_remove(&f->link);
@@ -314,6 +327,8 @@ static bool complete_instant(World *w)
 
         while ((job = core_next_instant(&w->core))) {
                 any = true;
+                if (job->request == REQUEST_SETTLE)
+                        oracle_settlement(w, model_of(w, job), job);
                 if (job->request == REQUEST_SETTLE && job->next_state == JOB_SUCCEEDED &&
                     batch_add_met(w->store.filling, job, w->now) < 0)
                         abort();
@@ -352,6 +367,22 @@ static bool gather_from(World *w, Job *(*next)(Core *core), unsigned limit)
         return any;
 }
 
+static void gather_marks(World *w)
+{
+        SimStore *s = &w->store;
+        Job *job;
+
+        while (!s->down && (job = core_next_mark(&w->core))) {
+                if (!w->kind && dice_permille(&w->dice, 5)) {
+                        world_note(w, SIM_NO_ROW_MEMORY, model_of(w, job)->index, REQUEST_MARK, 0);
+                        core_marked(&w->core, job, false);
+                        return;
+                }
+                if (batch_add_mark(s->filling, job) < 0)
+                        abort();
+        }
+}
+
 static void hand_over(World *w)
 {
         SimStore *s = &w->store;
@@ -386,6 +417,7 @@ bool storage_work(World *w)
                 gather_kept(w);
         any |= gather_from(w, core_next_request, UINT_MAX);
         any |= gather_from(w, core_next_removal, MAX_REMOVALS);
+        gather_marks(w);
         hand_over(w);
         return any;
 }

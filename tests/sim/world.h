@@ -70,11 +70,14 @@ typedef struct SimJob {
         bool acked;           /* a client was told that it exists */
         bool told_end;        /* … and that it has ended */
         bool unknown;         /* a client does not know whether it was taken */
+        bool cancel_waits, cancel_told; /* a client waits for the answer to a cancel; has it */
         bool cancel_asked;    /* by a client, or a handler said so */
         bool bad_once;        /* it ended badly, was refused or lost, at least once */
         bool retried, retrying;
-        bool removing;        /* the store was asked to forget it */
-        usec_t submitted, not_before, ended;
+        bool removing, removed; /* the store was asked to forget it, and has */
+        bool unloaded;        /* its row says that it runs, and it does not */
+        bool good_once;       /* it succeeded */
+        usec_t submitted, not_before, ended, delay; /* delay: the longest that may follow */
 
         uint32_t attempt, budget, failures, deaths, untouched;
         bool touched;
@@ -273,7 +276,10 @@ void oracle_begun(World *w, SimJob *m, const Job *job);
 void oracle_settling(World *w, SimJob *m, const Job *job, const AttemptEnd *end);
 void oracle_settled(World *w, SimJob *m, const Job *job);
 void oracle_handed_over(World *w, SimJob *m, const StoreItem *item);
-void oracle_removal(World *w, SimJob *m, const Job *job, uint64_t kept, uint64_t kept_bytes);
+/* A job that is to be settled: may it end so? */
+void oracle_settlement(World *w, SimJob *m, const Job *job);
+/* Jobs are to be forgotten since there were so many (with so much memory). */
+void oracle_removals(World *w, uint64_t kept, uint64_t kept_bytes);
 void oracle_committed(World *w, SimJob *m, const SimRow *row);
 void oracle_crashed(World *w);
 void oracle_restored(World *w);

@@ -60,7 +60,7 @@ class Case:
         """It was not to be kept, and has run or was cancelled."""
         r = self.record
         return r["keep"] is not None and (self.ends or r["cancels"] or r["ttl"] is not None
-                                          or len(self.begins) >= self.budget
+                                          or len(self.begins) >= r["max_attempts"]
                                           or r["max_attempts"] < 3)
 
 

@@ -21,7 +21,7 @@ from varlink import Closed, Connection, VarlinkError
 LIMIT = 30          # seconds that an answer may take
 ABSENCE = 60        # seconds that nobody may answer
 WINDOW = 150        # jobs that have not ended, before it waits for some
-BACK_WITHIN = 0.01  # seconds between two attempts to connect
+BACK_WITHIN = 0.01  # seconds until it tries again
 
 # A command that counts as the handlers do; which attempt it is, it does not know.
 SCRIPT = """printf 'b %s 0 %s\\n' "$1" "$(date +%s%6N)" >>"$0"
@@ -89,6 +89,7 @@ class Client:
             except (Closed, OSError):
                 self.disconnect()
                 self.counts["repeated calls"] += len(calls) - len(answers)
+                time.sleep(BACK_WITHIN)
             if len(answers) > before:
                 end = time.monotonic() + ABSENCE
             elif time.monotonic() > end:
@@ -268,7 +269,7 @@ class Client:
 
     def step_doomed(self):
         """A job that fails as often as it may."""
-        spec = self.tally(max_attempts=self.dice.randrange(1, 5), delay_usec=0)
+        spec = self.tally(max_attempts=self.dice.randrange(1, 5), delay_usec=0, keep_usec=None)
         spec["args"].update(fail=1000000, ms=0)
         self.records[spec["id"]]["fail"] = 1000000
         self.submit([spec])

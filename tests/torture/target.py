@@ -107,7 +107,7 @@ class Target:
         self.socket = self.path("run", "sock")
         self.tallies = self.path("tallies")
         self.process = None
-        self.starts = 0
+        self.starts, self.is_up = 0, False
         self.longest_start = 0
         self.env = programs.environment(directory)
         self.write_config()
@@ -155,6 +155,7 @@ class Target:
             self.process = subprocess.Popen(argv, env=self.env, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
         self.starts += 1
+        self.is_up = False
         self.say("supervisor %d starts" % self.process.pid)
 
     def await_answer(self, seconds=60):
@@ -172,6 +173,7 @@ class Target:
                                 % (seconds, error)) from None
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(0.003)
+        self.is_up = True
         self.longest_start = max(self.longest_start, time.monotonic() - began)
         return status
 
@@ -220,7 +222,10 @@ class Target:
 
     def shoot(self, kind, pick):
         """SIGKILL to one of a kind (worker, fork_server, command). Returns False if there is
-        none."""
+        none. A daemon that starts takes its config for unusable, and ends, if a process dies that
+        tries a module: nothing below it is shot at before it is up."""
+        if not self.is_up:
+            self.await_answer()
         victims = sorted(getattr(self, kind + "s")())
         if not victims:
             return False

@@ -15,7 +15,7 @@
 
 typedef struct CoreSums {
         uint64_t count[JOB_N_STATES];
-        uint64_t open, bytes, kept, kept_bytes, listed, keys, due, in_events, in_finished;
+        uint64_t open, bytes, kept, kept_bytes, listed, keys, due, in_events, in_finished, marked;
         uint64_t ready, arriving, claiming, admitting, returning, waiting;
 } CoreSums;
 
@@ -77,13 +77,13 @@ static inline void sums_add(CoreSums *s, const Job *j)
         s->keys += j->has_key;
         s->due += j->timer_index != HEAP_NONE;
         s->in_events += j->in_events;
-        s->in_finished += j->request == REQUEST_NONE && !list_empty(&j->link);
+        s->in_finished += j->request == REQUEST_NONE && !list_empty(&j->link) && !open;
+        s->marked += j->request == REQUEST_NONE && !list_empty(&j->link) && open;
         s->ready += j->place == PLACE_READY;
         s->arriving += j->place == PLACE_ARRIVING;
         s->claiming += job_is_claiming(j);
         s->admitting += j->request == REQUEST_ADMIT && !j->claim && j->order;
-        s->returning += j->request == REQUEST_UNCLAIM ||
-                        (j->request == REQUEST_SETTLE && j->next_state == JOB_QUEUED);
+        s->returning += j->request == REQUEST_SETTLE && j->next_state == JOB_QUEUED;
         s->waiting += job_waits_at(j);
 }
 
@@ -180,13 +180,13 @@ static inline const char *still_fault(const Job *j)
 
         FAULT_IF(j->cancel_asked && !ended && j->state != JOB_RUNNING && !j->slot && !told);
         FAULT_IF(j->state == JOB_QUEUED && (j->place != PLACE_NONE) + (j->slot || told) != 1);
-        FAULT_IF(j->state == JOB_QUEUED && j->place == PLACE_NONE && !j->claim_kept);
+        FAULT_IF(j->state == JOB_QUEUED && j->place == PLACE_NONE && !j->claim_kept && !j->memory);
+        FAULT_IF(j->memory && j->claim_kept);
         FAULT_IF(j->state == JOB_SCHEDULED && j->ready_at != USEC_INFINITY &&
                  (!j->due || j->due > j->ready_at));
         FAULT_IF(j->state == JOB_BLOCKED && !job_first_blocker(j) == !job_waits_at(j));
         FAULT_IF(j->state != JOB_BLOCKED && job_first_blocker(j));
         FAULT_IF(ended && !j->due && list_empty(&j->link));
-        FAULT_IF(!ended && !list_empty(&j->link));
         FAULT_IF(ended && !(j->has & JOB_HAS_KEEP) && j->due && !list_empty(&j->link));
         FAULT_IF(ended && (j->slot || job_first_dependent(j) || j->claim_kept || j->has_key));
         return NULL;
@@ -313,6 +313,20 @@ static inline const char *parts_fault(const Core *core)
         return fault;
 }
 
+static inline const char *marks_fault(const Core *core, uint64_t *ret_n)
+{
+        const Job *j;
+
+        *ret_n = 0;
+        LIST_FOREACH(&core->marks, j, link) {
+                FAULT_IF(j->memory || j->request != REQUEST_NONE);
+                FAULT_IF(j->state == JOB_RUNNING ? !j->cancel_asked : !j->claim_kept);
+                FAULT_IF(j->state == JOB_QUEUED && j->place == PLACE_NONE); /* it may yet begin */
+                ++*ret_n;
+        }
+        return NULL;
+}
+
 /* Each list holds what belongs there; *ret_ended counts those that have ended. */
 static inline const char *lists_fault(const Core *core, uint64_t *ret_ended)
 {
@@ -340,7 +354,7 @@ static inline const char *lists_fault(const Core *core, uint64_t *ret_ended)
 static inline const char *core_fault(Core *core)
 {
         CoreSums s = core_sums(core, NULL);
-        uint64_t n = 0, events = 0, ended;
+        uint64_t n = 0, events = 0, ended, marks;
         const char *fault;
         Job *j;
 
@@ -353,11 +367,14 @@ static inline const char *core_fault(Core *core)
                 events++;
         }
         fault = lists_fault(core, &ended);
+        if (!fault)
+                fault = marks_fault(core, &marks);
         if (fault)
                 return fault;
         FAULT_IF(n != s.listed);
         FAULT_IF(events != s.in_events);
         FAULT_IF(ended != s.in_finished);
+        FAULT_IF(marks != s.marked);
         FAULT_IF(memcmp(s.count, core->count, sizeof(s.count)) != 0);
         FAULT_IF(core->open != s.open);
         FAULT_IF(core->bytes != s.bytes);
@@ -553,6 +570,10 @@ static inline void rig_store(Rig *r)
 
         while ((job = rig_ask(r)))
                 rig_reply(r, job, true);
+        while ((job = core_next_mark(&r->core))) {
+                core_marked(&r->core, job, true);
+                rig_sound(r);
+        }
 }
 
 /* Hears what has become of jobs; one that is claimed gets a slot. */

@@ -152,17 +152,14 @@ static void an_arriving_job_leaves_room_for_those_already_on_their_way(void **st
 
 static void what_returns_has_its_room_before_younger_ones(void **state UNUSED)
 {
-        static const char *const cases[] = { "unclaimed", "retried at once", "core_retry" };
+        static const char *const cases[] = { "retried at once", "core_retry" };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
                 JobSpec spec = rig_spec(r);
-                Job *first = i == 2 ? rig_ended_job(r, &spec, JOB_FAILED) : rig_job(r), *second;
+                Job *first = i ? rig_ended_job(r, &spec, JOB_FAILED) : rig_job(r), *second;
 
                 if (i == 0) {
-                        assert_ptr_equal(rig_claim(r), first);
-                        core_unclaim(&r->core, first, r->now);
-                } else if (i == 1) {
                         rig_run(r, first);
                         rig_settle(r, first, OUTCOME_WORKER_DIED);
                 } else {
@@ -200,7 +197,8 @@ static void a_refused_admission_gives_back_claim_and_units(void **state UNUSED)
         rig_sound(r);
         assert_int_equal(r->core.ids.count, 0);
         spec.id = uuid_of(++r->ids);
-        assert_ptr_equal(rig_submit(r, &spec), claim(r));
+        job = rig_submit(r, &spec);
+        assert_ptr_equal(claim(r), job);
         rig_rest(r);
 }
 
@@ -257,7 +255,7 @@ static void a_paused_pool_claims_no_arriving_job(void **state UNUSED)
 
 /* --- given back --- */
 
-static void what_is_given_back_is_ready_when_the_store_has_noted_it(void **state UNUSED)
+static void what_is_given_back_is_ready_at_once(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         Job *first = rig_job(r), *second = rig_job(r);
@@ -266,48 +264,164 @@ static void what_is_given_back_is_ready_when_the_store_has_noted_it(void **state
         assert_true(first->claim_kept);
         core_unclaim(&r->core, first, r->now);
         rig_sound(r);
-        assert_int_equal(first->request, REQUEST_UNCLAIM);
-        assert_int_equal(first->state, JOB_QUEUED);
         assert_null(first->slot);
-        assert_ptr_equal(core_peek(&r->core, r->pool, r->now), second);
-        assert_ptr_equal(rig_answer(r, true), first);
-        assert_false(first->claim_kept);
-        assert_ptr_equal(claim(r), first);
-        rig_rest(r);
-        rig_begin(r, first);
+        assert_int_equal(first->request, REQUEST_NONE);
+        assert_ptr_equal(core_peek(&r->core, r->pool, r->now), first);
+        rig_run(r, first);
         assert_int_equal(first->attempt, 1); /* nothing was begun before */
+        rig_run(r, second);
 }
 
-static void what_the_store_did_not_note_goes_back_all_the_same(void **state UNUSED)
+/* The store has it as claimed: that need not be said twice. */
+static void a_new_claim_of_what_was_given_back_needs_no_store(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
         Job *job = rig_job(r);
 
         assert_ptr_equal(rig_claim(r), job);
         core_unclaim(&r->core, job, r->now);
-        assert_ptr_equal(rig_answer(r, false), job);
-        assert_int_equal(r->pool->returning, 0);
-        assert_true(job->claim_kept); /* the row still says so, until the next write */
-        assert_int_equal(job->place, PLACE_READY);
-        rig_run(r, job);
-        rig_end(r, job, OUTCOME_SUCCEEDED);
-        assert_false(job->claim_kept);
+        assert_ptr_equal(claim(r), job);
+        assert_null(core_next_request(&r->core));
+        assert_null(core_next_mark(&r->core)); /* nothing was given back, after all */
+        assert_ptr_equal(core_next_instant(&r->core), job);
+        rig_reply(r, job, true);
+        assert_true(job->claim_kept);
+        assert_true(rig_events(r, job) & EVENT_CLAIMED);
 }
 
-static void who_is_cancelled_while_it_is_given_back_ends(void **state UNUSED)
+static void the_store_is_told_of_what_was_given_back(void **state UNUSED)
 {
-        for (int durable = 0; durable < 2; durable++) {
+        static const char *const cases[] = { "ready", "held by the breaker", "at a semaphore" };
+
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
-                Job *job = rig_job(r);
+                CoreSemaphore *gpu = rig_semaphore(r, "gpu", 1);
+                JobSpec spec = rig_spec(r);
+                Job *job;
+
+                spec.units = &gpu;
+                spec.n_units = 1;
+                job = rig_admit(r, &spec);
+                assert_ptr_equal(rig_claim(r), job);
+                core_unclaim(&r->core, job, r->now);
+                if (i == 1)
+                        r->handler->breaker = (HandlerBreaker){ .broken = 1,
+                                                                .until = r->now + USEC_PER_SEC };
+                gpu->size = i == 2 ? 0 : 1;
+                CHECK((core_peek(&r->core, r->pool, r->now) == job) == (i == 0), cases[i]);
+                rig_sound(r);
+                CHECK(core_next_mark(&r->core) == job, cases[i]);
+                rig_sound(r);
+                CHECK(!job->claim_kept, cases[i]); /* the store is to be asked again */
+                core_marked(&r->core, job, true);
+                rig_rest(r);
+                gpu->size = 1;
+                rig_wait(r, USEC_PER_SEC);
+                CHECK(claim(r) == job, cases[i]);
+                CHECK(core_next_request(&r->core) == job, cases[i]);
+                rig_reply(r, job, true);
+        }
+}
+
+static void who_was_cancelled_on_its_slot_ends_when_it_is_given_back(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        Job *job = rig_job(r);
+
+        assert_ptr_equal(rig_claim(r), job);
+        rig_cancel(r, job);
+        core_unclaim(&r->core, job, r->now);
+        rig_sound(r);
+        assert_int_equal(job->request, REQUEST_SETTLE);
+        rig_rest(r);
+        assert_int_equal(job->state, JOB_CANCELLED);
+        assert_int_equal(job->attempt, 0);
+}
+
+static void who_is_cancelled_after_it_was_given_back_ends(void **state UNUSED)
+{
+        for (int marked = 0; marked < 2; marked++) {
+                AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+                Job *job = rig_job(r), *mark = NULL;
 
                 assert_ptr_equal(rig_claim(r), job);
                 core_unclaim(&r->core, job, r->now);
+                if (marked)
+                        mark = core_next_mark(&r->core); /* on its way */
                 rig_cancel(r, job);
-                assert_ptr_equal(rig_answer(r, durable), job);
+                assert_null(core_next_mark(&r->core));
+                if (mark)
+                        core_marked(&r->core, mark, true);
                 rig_rest(r);
                 assert_int_equal(job->state, JOB_CANCELLED);
                 assert_int_equal(job->attempt, 0);
         }
+}
+
+/* --- what the store is told beside --- */
+
+static void that_the_end_of_a_running_job_was_asked_for_is_told(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        Job *job = rig_job(r);
+
+        rig_run(r, job);
+        rig_rest(r);
+        assert_null(core_next_mark(&r->core));
+        rig_cancel(r, job);
+        rig_cancel(r, job);
+        assert_ptr_equal(core_next_mark(&r->core), job);
+        assert_null(core_next_mark(&r->core));
+        core_marked(&r->core, job, false); /* then once more */
+        assert_int_equal(rig_events(r, job), 0);
+        assert_ptr_equal(core_next_mark(&r->core), job);
+        core_marked(&r->core, job, true);
+        assert_int_equal(rig_events(r, job), EVENT_MARKED);
+        assert_null(core_next_mark(&r->core));
+        rig_end(r, job, OUTCOME_ERROR);
+        assert_int_equal(job->state, JOB_CANCELLED);
+}
+
+static void a_mark_is_not_told_after_the_end(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        Job *job = rig_job(r);
+
+        rig_run(r, job);
+        rig_cancel(r, job);
+        rig_settle(r, job, OUTCOME_ERROR);
+        assert_null(core_next_mark(&r->core));
+        rig_rest(r);
+        assert_int_equal(job->state, JOB_CANCELLED);
+}
+
+static void memory_jobs_have_nothing_to_tell(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        Job *job = submit_memory(r);
+
+        rig_rest(r);
+        assert_ptr_equal(rig_claim(r), job);
+        core_unclaim(&r->core, job, r->now);
+        rig_sound(r);
+        assert_null(core_next_mark(&r->core));
+        rig_run(r, job);
+        rig_cancel(r, job);
+        assert_null(core_next_mark(&r->core));
+}
+
+static void who_was_cancelled_on_its_slot_and_begins_is_told_of_then(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        Job *job = rig_job(r);
+
+        assert_ptr_equal(rig_claim(r), job);
+        rig_cancel(r, job);
+        assert_null(core_next_mark(&r->core)); /* it may yet begin: the claim has to stay */
+        rig_begin(r, job);
+        assert_ptr_equal(core_next_mark(&r->core), job);
+        core_marked(&r->core, job, true);
+        rig_sound(r);
 }
 
 static void a_claim_that_nobody_heard_of_is_withdrawn_by_a_cancel(void **state UNUSED)
@@ -476,9 +590,15 @@ int main(void)
                 cmocka_unit_test(a_refused_admission_without_claim_is_no_longer_on_its_way),
                 cmocka_unit_test(who_is_cancelled_while_it_arrives_ends_and_never_runs),
                 cmocka_unit_test(a_paused_pool_claims_no_arriving_job),
-                cmocka_unit_test(what_is_given_back_is_ready_when_the_store_has_noted_it),
-                cmocka_unit_test(what_the_store_did_not_note_goes_back_all_the_same),
-                cmocka_unit_test(who_is_cancelled_while_it_is_given_back_ends),
+                cmocka_unit_test(what_is_given_back_is_ready_at_once),
+                cmocka_unit_test(a_new_claim_of_what_was_given_back_needs_no_store),
+                cmocka_unit_test(the_store_is_told_of_what_was_given_back),
+                cmocka_unit_test(who_was_cancelled_on_its_slot_ends_when_it_is_given_back),
+                cmocka_unit_test(who_is_cancelled_after_it_was_given_back_ends),
+                cmocka_unit_test(that_the_end_of_a_running_job_was_asked_for_is_told),
+                cmocka_unit_test(a_mark_is_not_told_after_the_end),
+                cmocka_unit_test(memory_jobs_have_nothing_to_tell),
+                cmocka_unit_test(who_was_cancelled_on_its_slot_and_begins_is_told_of_then),
                 cmocka_unit_test(a_claim_that_nobody_heard_of_is_withdrawn_by_a_cancel),
                 cmocka_unit_test(while_the_store_is_down_nothing_durable_is_claimed),
                 cmocka_unit_test(while_the_store_is_down_memory_jobs_are_claimed),

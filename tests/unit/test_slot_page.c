@@ -58,6 +58,25 @@ static void the_count_wraps_without_closing(void **state UNUSED)
         assert_int_equal(slot_page_close(&page), 1);
 }
 
+static void following_and_counting_do_not_touch_each_other(void **state UNUSED)
+{
+        SlotPage page = { 0 };
+
+        assert_false(slot_page_followed(&page));
+        assert_true(slot_page_begin(&page));
+        slot_page_follow(&page, true);
+        assert_true(slot_page_followed(&page));
+        assert_int_equal(slot_page_close(&page), 1);
+        assert_true(slot_page_followed(&page));
+        slot_page_follow(&page, false);
+        assert_false(slot_page_followed(&page));
+        assert_false(slot_page_begin(&page)); /* still closed */
+        slot_page_open(&page, 1);
+        assert_false(slot_page_followed(&page));
+        assert_int_equal(slot_page_begun(&page), 1);
+        assert_int_equal(sizeof(page), 64); /* one line of the cache, as before */
+}
+
 /* One thread begins runs, one recalls and opens again. What was begun, the worker must know of;
  * what was recalled, it must not begin. The worker tells what it did through `did`, one round after
  * the other: `turn` says whose it is after the race. */
@@ -119,6 +138,7 @@ int main(void)
                 cmocka_unit_test(a_closed_page_lets_nothing_begin),
                 cmocka_unit_test(opening_sets_the_count_to_what_was_seen),
                 cmocka_unit_test(the_count_wraps_without_closing),
+                cmocka_unit_test(following_and_counting_do_not_touch_each_other),
                 cmocka_unit_test(a_run_is_either_begun_or_recalled_never_both),
         };
 

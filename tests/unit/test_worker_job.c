@@ -10,12 +10,17 @@
 
 #include "base/fd.h"
 #include "unit.h"
+#include "varlink/json.h"
 
-/* What the job reported last. */
+/* What the job reported: the last of it, and all output of each stream. */
 typedef struct Heard {
         double fraction;
         int stream, calls;
-        char bytes[32];
+        size_t size;       /* of the last piece */
+        size_t largest;
+        bool all_text;     /* each piece by itself */
+        Buffer all[JOB_STREAMS];
+        int answer;        /* to be passed on */
 } Heard;
 
 typedef struct Bench {
@@ -41,14 +46,18 @@ static int hear_output(void *context, int stream, Slice bytes)
 
         h->stream = stream;
         h->calls++;
-        (void)snprintf(h->bytes, sizeof(h->bytes), "%.*s", (int)bytes.len, bytes.data);
-        return -EPIPE; /* to be passed on */
+        h->size = bytes.len;
+        h->largest = MAX(h->largest, bytes.len);
+        h->all_text &= json_is_text(bytes);
+        buffer_append_slice(&h->all[stream - 1], bytes);
+        return h->answer;
 }
 
 static void bench_init(Bench *b, const char *args)
 {
         *b = (Bench){ .lock = PTHREAD_MUTEX_INITIALIZER,
                       .report = { hear_progress, hear_output, NULL },
+                      .heard = { .all_text = true },
                       .job = { .attempt = 3,
                                .deadline = USEC_INFINITY,
                                .args = slice_of(args),
@@ -67,6 +76,9 @@ static void bench_fini(Bench *b)
 {
         job_clear(&b->job);
         buffer_fini(&b->job.result);
+        buffer_fini(&b->job.piece);
+        for (int i = 0; i < JOB_STREAMS; i++)
+                buffer_fini(&b->heard.all[i]);
         varlink_scan_fini(&b->scan);
 }
 
@@ -222,10 +234,104 @@ static void progress_and_output_reach_who_listens(void **state UNUSED)
         assert_int_equal(b.heard.calls, 0);
         assert_int_equal(brood_job_progress(&b.job, 0.5), 0);
         assert_true(b.heard.fraction == 0.5);
+        b.heard.answer = -EPIPE;
         assert_int_equal(brood_job_output(&b.job, 2, "words", 4), -EPIPE);
         assert_int_equal(b.heard.stream, 2);
-        assert_string_equal(b.heard.bytes, "word");
+        assert_text(&b.heard.all[1], "word");
         assert_int_equal(b.heard.calls, 2);
+}
+
+static void output_that_nobody_follows_goes_nowhere(void **state UNUSED)
+{
+        AUTO(bench_fini) Bench b;
+        SlotPage page = { 0 };
+
+        bench_init(&b, "{}");
+        b.job.page = &page;
+        b.heard.answer = -EPIPE;
+        assert_int_equal(brood_job_output(&b.job, 1, "a\303", 2), 0);
+        job_end_output(&b.job);
+        assert_int_equal(brood_job_output(&b.job, 3, "a", 1), -EINVAL); /* a fault all the same */
+        assert_int_equal(b.heard.calls, 0);
+        b.heard.answer = 0;
+        slot_page_follow(&page, true);
+        assert_int_equal(brood_job_output(&b.job, 1, "b\303", 2), 0);
+        assert_text(&b.heard.all[0], "b");
+        slot_page_follow(&page, false); /* what was kept back goes with what follows on it */
+        assert_int_equal(brood_job_output(&b.job, 1, "\244", 1), 0);
+        slot_page_follow(&page, true);
+        assert_int_equal(brood_job_output(&b.job, 1, "c", 1), 0);
+        assert_text(&b.heard.all[0], "bc");
+        assert_int_equal(brood_job_output(&b.job, 1, "\303", 1), 0);
+        slot_page_follow(&page, false);
+        job_end_output(&b.job);
+        assert_text(&b.heard.all[0], "bc");
+}
+
+/* Whatever the pieces, bytes arrive as they are; and text as text. */
+static void characters_are_put_together_again(void **state UNUSED)
+{
+        static const char text[] = "a\303\244\342\202\254\360\237\230\200z\303\237";
+
+        for (size_t piece = 1; piece < sizeof(text); piece++) {
+                AUTO(bench_fini) Bench b;
+
+                bench_init(&b, "{}");
+                for (size_t i = 0; i < sizeof(text) - 1; i += piece) {
+                        size_t n = MIN(piece, sizeof(text) - 1 - i);
+
+                        assert_int_equal(brood_job_output(&b.job, 1, text + i, n), 0);
+                        assert_int_equal(brood_job_output(&b.job, 2, text + i, n), 0);
+                }
+                job_end_output(&b.job);
+                assert_text(&b.heard.all[0], text);
+                assert_text(&b.heard.all[1], text);
+                assert_true(b.heard.all_text);
+        }
+}
+
+static void what_is_no_text_arrives_too(void **state UNUSED)
+{
+        static const char *const ends[] = { "x\303", "\360\237\230", "\342\202", "\377",
+                                            "\200",  "\365\200\200", "\300",    "\303\303" };
+
+        for (size_t i = 0; i < ELEMENTS(ends); i++) {
+                AUTO(bench_fini) Bench b;
+
+                bench_init(&b, "{}");
+                assert_int_equal(brood_job_output(&b.job, 1, ends[i], strlen(ends[i])), 0);
+                job_end_output(&b.job);
+                CHECK(slice_is(buffer_slice(&b.heard.all[0]), ends[i]), ends[i]);
+                b.heard.calls = 0;
+                job_end_output(&b.job); /* twice is once */
+                assert_int_equal(b.heard.calls, 0);
+        }
+}
+
+static void all_bytes_arrive_in_pieces_of_any_size(void **state UNUSED)
+{
+        enum { SIZE = 300000 };
+        AUTO(free) char *bytes = malloc(SIZE);
+        static const size_t sizes[] = { 1, 2, 3, 7, 250, 4096, JOB_PIECE, JOB_PIECE + 1, SIZE };
+
+        assert_non_null(bytes);
+        for (size_t i = 0; i < SIZE; i++)
+                bytes[i] = (char)(i * 7 + i / 256 * 13);
+        for (size_t i = 0; i < ELEMENTS(sizes); i++) {
+                AUTO(bench_fini) Bench b;
+
+                bench_init(&b, "{}");
+                b.job.max_result = i % 2 ? 3840 : 16 * 1024 * 1024; /* the least that there is */
+                for (size_t at = 0; at < SIZE; at += sizes[i])
+                        assert_int_equal(brood_job_output(&b.job, 1, bytes + at,
+                                                          MIN(sizes[i], SIZE - at)),
+                                         0);
+                job_end_output(&b.job);
+                assert_int_equal(buffer_len(&b.heard.all[0]), SIZE);
+                assert_memory_equal(buffer_bytes(&b.heard.all[0]), bytes, SIZE);
+                assert_true(b.heard.largest <= JOB_PIECE + 3);
+                assert_true(b.heard.largest <= b.job.max_result / 6 + 3);
+        }
 }
 
 static void nothing_of_one_job_is_left_for_the_next(void **state UNUSED)
@@ -250,6 +356,19 @@ static void nothing_of_one_job_is_left_for_the_next(void **state UNUSED)
         assert_int_equal(buffer_len(&b.job.result), 0);
 }
 
+static void a_cut_character_is_not_left_for_the_next(void **state UNUSED)
+{
+        AUTO(bench_fini) Bench b;
+
+        bench_init(&b, "{}");
+        assert_int_equal(brood_job_output(&b.job, 1, "a\303", 2), 0);
+        job_end_output(&b.job);
+        job_clear(&b.job);
+        assert_int_equal(brood_job_output(&b.job, 1, "b", 1), 0);
+        assert_text(&b.heard.all[0], "a\303b");
+        assert_int_equal(b.heard.size, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -262,7 +381,12 @@ int main(void)
                 cmocka_unit_test(wrong_arguments_are_never_tried_again),
                 cmocka_unit_test(a_cancel_is_seen_and_felt),
                 cmocka_unit_test(progress_and_output_reach_who_listens),
+                cmocka_unit_test(output_that_nobody_follows_goes_nowhere),
+                cmocka_unit_test(characters_are_put_together_again),
+                cmocka_unit_test(what_is_no_text_arrives_too),
+                cmocka_unit_test(all_bytes_arrive_in_pieces_of_any_size),
                 cmocka_unit_test(nothing_of_one_job_is_left_for_the_next),
+                cmocka_unit_test(a_cut_character_is_not_left_for_the_next),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Nobody is left behind: when a job of a pool is claimed, or none is found, there is no job of that
+ * pool of better rank (the higher priority, then who was ready first), or any at all, that is
+ * `free`:
+ *
+ * - it is queued, or blocked by semaphores alone, nobody has asked for its end, and neither it is on
+ *   its way anywhere (a request is under way: its admission, its way back; the claim was made or
+ *   told) nor with a worker;
+ * - the breaker of its handler is closed, or it is ready and the one that is to be tried;
+ * - of each semaphore that it names more units are left than there are jobs of better rank that
+ *   name several and wait for it: each of those keeps one from those who come after it, and core
+ *   looks no further than it has units;
+ * - it is in memory, or the store works. While the store is down a durable job at the head holds up
+ *   those behind it, so then nothing is said of jobs that are behind. */
+
+#include "core/rank.h"
+#include "base/macros.h"
+#include "world.h"
+
+void rank_look(const World *w, SimView *view)
+{
+        for (unsigned i = 0; i < SIM_SEMAPHORES; i++) {
+                const CoreSemaphore *s = w->semaphores[i];
+
+                view->left[i] = s->size > s->held ? s->size - s->held : 0;
+        }
+        for (unsigned i = 0; i < SIM_HANDLERS; i++) {
+                view->allowed[i] = handler_breaker_allows(&w->handlers[i]->breaker, w->now);
+                view->open[i] = w->handlers[i]->breaker.broken > 0;
+        }
+}
+
+/* Jobs that name several and stand before this one at the semaphore. */
+static uint64_t before_it(const World *w, unsigned semaphore, const Job *job)
+{
+        uint64_t n = 0;
+        const Job *j;
+
+        LIST_FOREACH(&w->core.all, j, all)
+                n += j->state == JOB_BLOCKED && j->ties && j->ties->n_units > 1 &&
+                     j->ties->units[0].index != HEAP_NONE && rank_before(j, job) &&
+                     model_of_id(w, &j->id, j->uid)->spec.units & (1u << semaphore);
+        return n;
+}
+
+static bool has_units(const World *w, const SimView *view, const SimJob *m, const Job *job)
+{
+        for (unsigned i = 0; i < SIM_SEMAPHORES; i++)
+                if (m->spec.units & (1u << i) &&
+                    (!view->left[i] || view->left[i] <= before_it(w, i, job)))
+                        return false;
+        return true;
+}
+
+static bool is_free(const World *w, const SimView *view, const Job *job)
+{
+        const SimJob *m;
+
+        if ((job->state != JOB_QUEUED && job->state != JOB_BLOCKED) || job_first_blocker(job) ||
+            job->request != REQUEST_NONE || job->slot || job->cancel_asked ||
+            job->events & EVENT_CLAIMED || (w->core.store_down && !job->memory))
+                return false;
+        m = model_of_id(w, &job->id, job->uid);
+        if (!view->allowed[m->spec.handler] ||
+            (view->open[m->spec.handler] && job->place != PLACE_READY))
+                return false;
+        return has_units(w, view, m, job);
+}
+
+void rank_check_claim(World *w, const SimView *view, const Job *claimed)
+{
+        const SimJob *m = model_of(w, claimed);
+        const Job *job;
+
+        CHECK(w, m, view->allowed[m->spec.handler]);
+        CHECK(w, m, !w->core.store_down || claimed->memory);
+        for (unsigned i = 0; i < SIM_SEMAPHORES; i++)
+                CHECK(w, m, !(m->spec.units & (1u << i)) || view->left[i]);
+        if (w->core.store_down)
+                return;
+        LIST_FOREACH(&w->core.all, job, all)
+                if (job != claimed && job->pool == claimed->pool && !job_state_ended(job->state) &&
+                    rank_before(job, claimed) && is_free(w, view, job))
+                        world_fail(w, model_of(w, job), "a job of lower rank was claimed");
+}
+
+void rank_check_idle(World *w, const CorePool *pool)
+{
+        SimView view;
+        const Job *job;
+
+        if (pool->paused || w->core.unfinished || w->core.store_down)
+                return;
+        rank_look(w, &view);
+        LIST_FOREACH(&w->core.all, job, all)
+                if (job->pool == pool && !job_state_ended(job->state) && is_free(w, &view, job))
+                        world_fail(w, model_of(w, job), "a job that could run was not found");
+}
