@@ -3,9 +3,11 @@
 /* A Follower links one call to one job. What the worker sends is JSON text already and goes on as it
  * is, at once: so it is ahead of the job's end, which waits for the store.
  *
- * A follower that is slower than the job neither holds it up nor costs memory: above
- * CLIENT_SOFT_LIMIT bytes of replies that it has not taken, pieces are left out for it, until it has
- * taken half of them; then it is told how many bytes it has missed. */
+ * A follower that is slower than the job neither holds it up nor takes memory without end: above
+ * MAX_BEHIND bytes of replies that it has not taken, pieces are left out for it, until it has taken
+ * half of them; then it is told how many bytes it has missed. That is more than CLIENT_SOFT_LIMIT,
+ * because a command can write faster than any follower reads: with 1 MiB, `broodctl follow` lost
+ * most of a mere 5 MB that came at once. */
 
 #include "api/follow.h"
 
@@ -18,6 +20,8 @@
 #include "io.brood.h"
 #include "varlink/json.h"
 #include "varlink/token.h"
+
+enum { MAX_BEHIND = 8 * 1024 * 1024 };
 
 typedef struct Follower {
         List in_job; /* JobCalls.followers */
@@ -134,9 +138,7 @@ static void tell_left_out(Follower *f)
 
 static bool has_room(const Follower *f)
 {
-        size_t room = f->left_out ? CLIENT_SOFT_LIMIT / 2 : CLIENT_SOFT_LIMIT;
-
-        return client_backlog(client_of(f->call)) <= room;
+        return client_backlog(client_of(f->call)) <= (f->left_out ? MAX_BEHIND / 2 : MAX_BEHIND);
 }
 
 void follow_output(const Job *job, const JobOutput *output)

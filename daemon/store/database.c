@@ -3,11 +3,16 @@
 #include "store/database.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/macros.h"
 #include "store/schema.h"
 
@@ -96,7 +101,7 @@ static int prepare(sqlite3 *db, char *error, size_t size)
         if (database_exec(db, "PRAGMA journal_mode = WAL") != SQLITE_OK ||
             database_exec(db, "PRAGMA synchronous = FULL") != SQLITE_OK ||
             database_exec(db, "PRAGMA wal_autocheckpoint = 0") != SQLITE_OK ||
-            database_exec(db, "PRAGMA cache_size = -65536") != SQLITE_OK) {
+            database_exec(db, "PRAGMA cache_size = -16384") != SQLITE_OK) {
                 database_words(db, error, size);
                 return -1;
         }
@@ -106,6 +111,28 @@ static int prepare(sqlite3 *db, char *error, size_t size)
                         return -1;
                 }
         return 0;
+}
+
+/* Zeros behind the end of the log are no part of it (and -wal has no locks that a close could drop).
+ * Where the disk has little room to spare it grows as it must. */
+static void lay_out_log(const char *database)
+{
+        static const char zeros[64 * 1024];
+        AUTO(fd_close) int fd = -1;
+        char path[PATH_MAX];
+        struct statvfs disk;
+        struct stat st;
+
+        if (snprintf(path, sizeof(path), "%s-wal", database) >= (int)sizeof(path))
+                return;
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0 || fstatvfs(fd, &disk) < 0 ||
+            disk.f_bavail * disk.f_frsize < 16ull * DATABASE_LOG_SIZE)
+                return;
+        for (off_t at = st.st_size; at < DATABASE_LOG_SIZE; at += (off_t)sizeof(zeros))
+                if (pwrite(fd, zeros, sizeof(zeros), at) != sizeof(zeros))
+                        break; /* then it is shorter */
+        (void)fdatasync(fd);
 }
 
 int database_open(sqlite3 **ret, const char *directory, char *error, size_t error_size)
@@ -127,6 +154,7 @@ int database_open(sqlite3 **ret, const char *directory, char *error, size_t erro
         }
         (void)umask(mask);
         if (r == 0) {
+                lay_out_log(path);
                 *ret = db;
                 return 0;
         }

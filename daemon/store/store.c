@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The loop fills one batch while the thread writes the other; then they change. Who has what the
- * two share says `turn`: there is nothing that both touch at a time. */
+/* The loop fills one batch while the thread writes the other; then they change. What the two share
+ * belongs to one of them at a time: to the thread from the moment that the loop has written to
+ * go_fd, until the thread has written to done_fd. */
 
 #include "store/store.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,10 @@
 #include "store/writer.h"
 
 enum {
-        CHECKPOINT_PAGES = 4096, /* of the log; then it is moved into the database */
+        CHECKPOINT_PAGES = DATABASE_LOG_SIZE / 4096, /* of the log; then it is moved over */
         MAX_REMOVALS = 200,      /* old jobs that one batch deletes */
         RETRY_MS = 250,          /* until a store that failed is tried again */
 };
-
-typedef enum StoreTurn { TURN_LOOP, TURN_THREAD, TURN_OVER } StoreTurn;
 
 /* Somebody wants the large payloads of a job. */
 typedef struct Fetch {
@@ -52,9 +51,8 @@ struct Store {
 
         pthread_t thread;
         bool has_thread;
-        pthread_mutex_t mutex;
-        pthread_cond_t changed;
-        StoreTurn turn; /* under the mutex */
+        int go_fd;      /* the loop hands over */
+        bool over;      /* written before the last time that it does */
         int done_fd;    /* the thread has handed back */
         struct event *done, *retry;
         void (*wake)(void *context);
@@ -129,27 +127,21 @@ static bool has_writes(const StoreBatch *b)
         return b->n || b->n_met || b->probe;
 }
 
-static void hand_back(Store *s)
+/* One side tells the other that it is its turn. */
+static void give(int fd)
 {
         const uint64_t one = 1;
 
-        (void)pthread_mutex_lock(&s->mutex);
-        s->turn = TURN_LOOP;
-        (void)pthread_cond_broadcast(&s->changed);
-        (void)pthread_mutex_unlock(&s->mutex);
-        (void)!write(s->done_fd, &one, sizeof(one)); /* it never blocks: a counter */
+        (void)!write(fd, &one, sizeof(one)); /* a counter that is read each time: there is room */
 }
 
 static bool await_turn(Store *s)
 {
-        StoreTurn turn;
+        uint64_t count;
 
-        (void)pthread_mutex_lock(&s->mutex);
-        while (s->turn == TURN_LOOP)
-                (void)pthread_cond_wait(&s->changed, &s->mutex);
-        turn = s->turn;
-        (void)pthread_mutex_unlock(&s->mutex);
-        return turn == TURN_THREAD;
+        while (read(s->go_fd, &count, sizeof(count)) != sizeof(count))
+                ASSERT(errno == EINTR);
+        return !s->over;
 }
 
 static int note_log(void *context, sqlite3 *db, const char *name, int pages)
@@ -176,7 +168,7 @@ static void *thread_main(void *context)
                 if (has_writes(s->writing))
                         commit(s);
                 read_payloads(s);
-                hand_back(s);
+                give(s->done_fd);
                 checkpoint(s);
         }
         return NULL;
@@ -194,14 +186,6 @@ static int start_thread(Store *s)
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         s->has_thread = r == 0;
         return -r;
-}
-
-static void give_turn(Store *s)
-{
-        (void)pthread_mutex_lock(&s->mutex);
-        s->turn = TURN_THREAD;
-        (void)pthread_cond_broadcast(&s->changed);
-        (void)pthread_mutex_unlock(&s->mutex);
 }
 
 /* --- taking back --- */
@@ -379,7 +363,7 @@ static void hand_over(Store *s)
         s->filling = s->writing;
         s->writing = batch;
         s->working = true;
-        give_turn(s);
+        give(s->go_fd);
 }
 
 bool store_work(Store *s, usec_t now)
@@ -454,8 +438,9 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 
 static int make_events(Store *s, struct event_base *base)
 {
+        s->go_fd = eventfd(0, EFD_CLOEXEC); /* the thread sleeps in it */
         s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (s->done_fd < 0)
+        if (s->go_fd < 0 || s->done_fd < 0)
                 return -errno;
         s->done = event_new(base, s->done_fd, EV_READ | EV_PERSIST, on_done, s);
         s->retry = evtimer_new(base, on_retry, s);
@@ -501,14 +486,12 @@ int store_open(Store **ret, const char *directory, Core *core, struct event_base
         s->core = core;
         s->wake = wake;
         s->context = context;
-        s->done_fd = -1;
+        s->go_fd = s->done_fd = -1;
         s->filling = &s->batches[0];
         s->writing = &s->batches[1];
         list_init(&s->fetches);
         list_init(&s->fetching);
         list_init(&s->kept);
-        (void)pthread_mutex_init(&s->mutex, NULL);
-        (void)pthread_cond_init(&s->changed, NULL);
         error[0] = '\0';
         r = set_up(s, directory, base, error, error_size);
         if (r == 0) {
@@ -538,12 +521,10 @@ static void stop_thread(Store *s)
 {
         if (!s->has_thread)
                 return;
-        (void)pthread_mutex_lock(&s->mutex);
-        while (s->turn == TURN_THREAD)
-                (void)pthread_cond_wait(&s->changed, &s->mutex);
-        s->turn = TURN_OVER;
-        (void)pthread_cond_broadcast(&s->changed);
-        (void)pthread_mutex_unlock(&s->mutex);
+        while (s->working && !hear(s))
+                (void)poll(&(struct pollfd){ s->done_fd, POLLIN, 0 }, 1, -1);
+        s->over = true;
+        give(s->go_fd);
         (void)pthread_join(s->thread, NULL);
 }
 
@@ -559,12 +540,11 @@ void store_close(Store *s)
         if (s->retry)
                 event_free(s->retry);
         (void)fd_close(s->done_fd);
+        (void)fd_close(s->go_fd);
         free_fetches(&s->fetches);
         free_fetches(&s->fetching);
         batch_fini(&s->batches[0]);
         batch_fini(&s->batches[1]);
-        (void)pthread_cond_destroy(&s->changed);
-        (void)pthread_mutex_destroy(&s->mutex);
         free(s->path);
         free(s->log_path);
         free(s);

@@ -493,10 +493,10 @@ def test_cancel_and_retry_by_filter():
 def test_cancel_of_running_jobs_by_filter():
     """Running jobs are ended too, and the summary says that they are still ending."""
     with Daemon() as d:
-        ids = [d.submit("sleep", {"seconds": 50}) for _ in range(2)]
+        ids = [d.submit("spin", {"seconds": 50}) for _ in range(2)]
         for id in ids:
             d.worker_of(id)
-        out, err = ctl(d, "cancel", "--handler=sleep")
+        out, err = ctl(d, "cancel", "--handler=spin")
         assert out.splitlines() == ids[::-1] and "2 of them are being ended" in err
         assert [d.wait(id)["state"] for id in ids] == ["cancelled"] * 2
 

@@ -240,22 +240,23 @@ static bool claim(World *w, SimPool *p, unsigned n)
         return true;
 }
 
+/* Each claim is made with the room that there is for that very job. */
 static void dispatch(World *w, SimPool *p)
 {
-        Job *job = core_peek(&w->core, p->core, w->now);
+        Job *job;
         unsigned n;
 
-        oracle_listen(w);
-        if (!job) {
-                if (w->kind || dice_permille(&w->dice, 200))
-                        rank_check_idle(w, p->core);
-                return;
+        while ((job = core_peek(&w->core, p->core, w->now))) {
+                p->full = false;
+                n = room(w, p, job->handler);
+                if (!claim(w, p, n)) {
+                        p->core->busy = n == 0;
+                        return;
+                }
         }
-        p->full = false;
-        n = room(w, p, job->handler);
-        p->core->busy = n == 0;
-        while (claim(w, p, n))
-                ;
+        oracle_listen(w);
+        if (w->kind || dice_permille(&w->dice, 200))
+                rank_check_idle(w, p->core);
 }
 
 static bool is_empty(const SimPool *p)

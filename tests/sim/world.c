@@ -12,6 +12,7 @@
 
 enum {
         AUDIT_EVERY = 64,   /* steps */
+        MAX_TURNS = 500,    /* of one settling */
         KIND_ROUNDS = 4000, /* until all that is open has ended */
         CROWD = 120,        /* open jobs; then fewer come */
 };
@@ -219,10 +220,12 @@ static bool deliver(World *w)
 /* As supervisor_settle(), which may die anywhere. */
 static void settle(World *w)
 {
+        unsigned turns = 0;
         bool again;
 
         tick(w);
         do {
+                CHECK(w, NULL, turns++ < MAX_TURNS && "the supervisor settles, and never rests");
                 labour_dispatch(w);
                 w->crash |= !w->kind && one_in(w, 20000);
                 if (w->crash)

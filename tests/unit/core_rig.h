@@ -335,7 +335,7 @@ static inline const char *lists_fault(const Core *core, uint64_t *ret_ended)
         LIST_FOREACH(&core->requests, j, link)
                 FAULT_IF(j->memory || j->request == REQUEST_NONE || j->request == REQUEST_FORGET);
         LIST_FOREACH(&core->instant, j, link)
-                FAULT_IF(!j->memory || j->request == REQUEST_NONE);
+                FAULT_IF(!j->memory && !(j->request == REQUEST_CLAIM && j->claim_kept));
         LIST_FOREACH(&core->removals, j, link)
                 FAULT_IF(j->memory || j->request != REQUEST_FORGET);
         *ret_ended = 0;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A random walk over the core: clients, workers, a store that refuses now and then, and time, all
- * by one seed. BROOD_SEED=… repeats a walk; what it was is told on failure. */
+/* A random walk over the core: clients, workers, time, and a store that answers late, refuses now
+ * and then, and dies with the daemon: then a new core is made from what had been committed. All by
+ * one seed; BROOD_SEED=… repeats a walk; what it was is told on failure. */
 
+#include "core/rank.h"
 #include "core_rig.h"
 
 enum {
@@ -12,15 +14,47 @@ enum {
         USERS = 3,
         POOLS = 2,
         HANDLERS = 3,
-        KEYS = 6
+        SEMAPHORES = 2,
+        KEYS = 6,
+        LARGE = 100,
+        MOST_BLOCKERS = 2
 };
+
+static const char *const pool_names[] = { "one", "two" };
+static const char *const handler_names[] = { "a", "b", "c" };
+static const char *const semaphore_names[] = { "s", "t" };
+static char large_args[2 * LARGE];
+
+/* A job as the store has it: a row. */
+typedef struct Row {
+        bool used, no_ttl, cancel_asked, large;
+        JobRecord record; /* but for pointers into a core */
+        unsigned handler, pool;
+        char key;
+        unsigned units; /* a set */
+        Uuid blockers[MOST_BLOCKERS];
+        unsigned n_blockers;
+        Attempt attempts[JOB_KEEP_ATTEMPTS]; /* but for pointers */
+        uint32_t n_attempts;
+        JobState seen; /* in core, when this was asked for */
+} Row;
+
+/* What is on its way to the store, and what its row would be. */
+typedef struct Sent {
+        Job *job;
+        bool mark;
+        uint64_t number; /* of the job: it may be gone when the row is written */
+        Row row;
+} Sent;
 
 /* What the walk knows of a job without asking the core. */
 typedef struct Known {
         Uuid id;
         Job *job; /* NULL: forgotten, or never admitted */
         uint32_t uid, begun, budget, untouched;
+        JobState final;    /* as its end was told */
         unsigned ends;     /* EVENT_ENDED seen since the budget was set */
+        bool memory;
         bool lives;        /* admitted, and its end not seen */
         bool held;         /* claimed, on its way to a slot or on it */
 } Known;
@@ -31,14 +65,17 @@ typedef struct Walk {
         Core core;
         CorePool *pools[POOLS];
         CoreHandler *handlers[HANDLERS];
+        CoreSemaphore *semaphores[SEMAPHORES];
+        unsigned bound[HANDLERS]; /* pools */
         usec_t now;
         uint64_t ids;
         Known known[MODEL]; /* by number of the id, modulo MODEL */
-        Job *sent[MODEL];   /* requests on their way in the store */
+        Row rows[MODEL];    /* committed */
+        Sent sent[MODEL];   /* requests on their way in the store */
         unsigned n_sent;
         Job *held[MODEL];   /* claimed or running */
         unsigned n_held;
-        unsigned claims, ends, refusals; /* that the walk gets about */
+        unsigned claims, ends, refusals, crashes, restored; /* that the walk gets about */
 } Walk;
 
 #define WALK_CHECK(w, claim)                                                                       \
@@ -96,12 +133,32 @@ static void hear_all(Walk *w);
 
 /* --- clients --- */
 
-static void fill_spec(Walk *w, JobSpec *s, Uuid *blockers, char *key)
+/* What else stands in a spec and has to outlive it. */
+typedef struct Extra {
+        Uuid blockers[MOST_BLOCKERS];
+        CoreSemaphore *units[SEMAPHORES];
+        char key;
+} Extra;
+
+static void fill_units(Walk *w, JobSpec *s, Extra *e, unsigned set)
+{
+        for (unsigned i = 0; i < SEMAPHORES; i++)
+                if (set & (1u << i))
+                        e->units[s->n_units++] = w->semaphores[i];
+        s->units = e->units;
+}
+
+static void fill_spec(Walk *w, JobSpec *s, Extra *e)
 {
         Job *before;
 
         *s = (JobSpec){ .handler = w->handlers[draw(w, HANDLERS)], .id = uuid_of(++w->ids),
-                        .args = SLICE("{}"), .uid = 1000 + (uint32_t)draw(w, USERS) };
+                        .args = SLICE("{}"), .uid = 1000 + (uint32_t)draw(w, USERS),
+                        .memory = chance(w, 20) };
+        if (chance(w, 20))
+                fill_units(w, s, e, 1 + (unsigned)draw(w, 3));
+        if (chance(w, 15))
+                s->args = (Slice){ large_args, sizeof(large_args) };
         if (chance(w, 30)) {
                 s->has |= JOB_HAS_PRIORITY;
                 s->priority = (int)draw(w, 3) - 1;
@@ -119,17 +176,16 @@ static void fill_spec(Walk *w, JobSpec *s, Uuid *blockers, char *key)
                 s->keep = draw(w, 5 * USEC_PER_SEC);
         }
         if (chance(w, 20)) {
-                key[0] = (char)('a' + draw(w, KEYS));
+                e->key = (char)('a' + draw(w, KEYS));
                 s->has |= JOB_HAS_UNIQUE_KEY;
-                s->unique_key = (Slice){ key, 1 };
+                s->unique_key = (Slice){ &e->key, 1 };
         }
         s->has |= JOB_HAS_MAX_ATTEMPTS;
         s->max_attempts = 1 + (uint32_t)draw(w, 4);
-        for (unsigned i = 0; i < 2 && chance(w, 20); i++)
-                if ((before = any_job(w)) && before->uid == s->uid) {
-                        blockers[s->n_blockers++] = before->id;
-                        s->blockers = blockers;
-                }
+        s->blockers = e->blockers;
+        for (unsigned i = 0; i < MOST_BLOCKERS && chance(w, 20); i++)
+                if ((before = any_job(w)) && before->uid == s->uid && !before->memory)
+                        e->blockers[s->n_blockers++] = before->id;
 }
 
 static void submit(Walk *w)
@@ -138,14 +194,14 @@ static void submit(Walk *w)
         unsigned n = 1 + (unsigned)draw(w, MOST);
         uint64_t open = w->core.open;
         bool duplicate[MOST];
-        Uuid blockers[MOST][2], missing;
+        Uuid missing;
         JobSpec specs[MOST];
-        char keys[MOST];
+        Extra extra[MOST];
         Job *jobs[MOST];
 
         for (unsigned i = 0; i < n; i++) {
-                fill_spec(w, &specs[i], blockers[i], &keys[i]);
-                if (w->known[w->ids % MODEL].job)
+                fill_spec(w, &specs[i], &extra[i]);
+                if (w->known[w->ids % MODEL].job || w->rows[w->ids % MODEL].used)
                         return; /* as many as the walk can know */
         }
         if (core_submit(&w->core, specs, n, w->now, jobs, duplicate, &missing) != 0) {
@@ -161,6 +217,7 @@ static void submit(Walk *w)
                 w->known[number_of(&jobs[i]->id) % MODEL] = (Known){ .id = jobs[i]->id,
                                                                      .job = jobs[i],
                                                                      .uid = jobs[i]->uid,
+                                                                     .memory = jobs[i]->memory,
                                                                      .budget = jobs[i]->budget };
         }
 }
@@ -187,7 +244,7 @@ static void retry(Walk *w)
         k->lives = true;
         k->ends = 0;
         k->untouched = 0;
-        k->budget = k->begun + job->max_attempts;
+        k->budget = k->begun + (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS, 0);
         WALK_CHECK(w, job->budget == k->budget);
 }
 
@@ -196,31 +253,227 @@ static void pin(Walk *w)
         Job *job = any_job(w);
 
         if (job)
-                job->pins = !job->pins;
+                job->calls = job->calls ? NULL : w;
+}
+
+/* What the core forgets, the walk has to have seen the end of. */
+static void see_whether_forgotten(Walk *w, Known *k)
+{
+        if (table_find(&w->core, &k->id, k->uid))
+                return;
+        WALK_CHECK(w, !k->lives && !k->held && k->ends == 1);
+        k->job = NULL;
 }
 
 /* --- the store --- */
 
-static void ask_store(Walk *w)
+static unsigned index_of_handler(const Walk *w, const CoreHandler *h)
 {
-        while (w->n_sent < MODEL && chance(w, 80)) {
-                Job *job = core_next_request(&w->core);
+        unsigned i = 0;
 
-                if (!job)
-                        return;
-                w->sent[w->n_sent++] = job;
+        while (w->handlers[i] != h)
+                i++;
+        return i;
+}
+
+static unsigned units_of(const Walk *w, const Job *job)
+{
+        unsigned set = 0;
+
+        for (unsigned i = 0; i < job_units(job); i++)
+                for (unsigned k = 0; k < SEMAPHORES; k++)
+                        if (job->ties->units[i].semaphore == w->semaphores[k])
+                                set |= 1u << k;
+        return set;
+}
+
+/* All of a row that its admission says. */
+static void note_spec(Walk *w, Row *row, const Job *job)
+{
+        JobRecord *r = &row->record;
+        const Dependency *d;
+
+        *row = (Row){ .used = true, .handler = index_of_handler(w, job->handler),
+                      .large = job->args_elsewhere, .units = units_of(w, job) };
+        r->seq = job->seq;
+        r->submitted = job->submitted;
+        r->spec = (JobSpec){ .id = job->id, .has = job->has, .priority = job->priority,
+                             .uid = job->uid, .gid = job->gid,
+                             .delay = job_number(job, JOB_HAS_DELAY, 0),
+                             .ttl = job_number(job, JOB_HAS_TTL, 0),
+                             .keep = job_number(job, JOB_HAS_KEEP, 0),
+                             .max_attempts =
+                                     (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS, 0) };
+        if (job->has & JOB_HAS_UNIQUE_KEY)
+                row->key = job_key(job).data[0];
+        if (job->ties)
+                LIST_FOREACH(&job->ties->blockers, d, in_waiting)
+                        row->blockers[row->n_blockers++] = d->blocker->id;
+}
+
+static void note_history(Row *row, const Job *job)
+{
+        const JobHistory *h = job->history;
+        JobRecord *r = &row->record;
+
+        r->failures = h->failures;
+        r->deaths = h->deaths;
+        r->untouched = h->untouched;
+        r->started = h->started;
+        r->ended = job_state_ended(r->state) ? job->ended : 0;
+        r->reason = h->reason ? SLICE("because") : (Slice){ NULL, 0 };
+        r->result = h->result_len ? SLICE("{\"r\":1}") : (Slice){ NULL, 0 };
+        row->n_attempts = h->n_attempts;
+        for (uint32_t i = 0; i < h->n_attempts; i++) {
+                row->attempts[i] = h->attempts[i];
+                row->attempts[i].certificate = NULL;
         }
 }
 
-/* Answers in their order, as a store does; some are refused. */
+static JobState state_asked(const Walk *w, const Job *job)
+{
+        if (job->request == REQUEST_CLAIM || job->claim)
+                return JOB_RUNNING;
+        if (job->request == REQUEST_SETTLE)
+                return (JobState)job->next_state;
+        if (job_first_blocker(job))
+                return JOB_BLOCKED;
+        return job->ready_at > w->now ? JOB_SCHEDULED : JOB_QUEUED;
+}
+
+/* The row that this request would leave; the last one that was asked for is in `row`. */
+static void note(Walk *w, Row *row, const Job *job)
+{
+        JobRecord *r = &row->record;
+        bool begins = job->request == REQUEST_CLAIM || job->claim;
+
+        if (job->request == REQUEST_FORGET) {
+                row->used = false;
+                return;
+        }
+        if (job->request == REQUEST_ADMIT)
+                note_spec(w, row, job);
+        r->state = state_asked(w, job);
+        r->attempt = job->attempt + begins;
+        r->budget = job->budget;
+        r->order = job->order;
+        r->ready_at = job->ready_at;
+        row->no_ttl = job->no_ttl;
+        row->pool = job->pool == w->pools[1];
+        if (begins)
+                r->claimed = w->now;
+        if (job->request == REQUEST_CLAIM)
+                return;
+        row->cancel_asked = job->cancel_asked && !job_state_ended(r->state);
+        note_history(row, job);
+}
+
+static void note_mark(Row *row, const Job *job)
+{
+        if (job->state == JOB_RUNNING) {
+                row->cancel_asked = true;
+        } else {
+                row->record.state = JOB_QUEUED;
+                row->record.attempt = job->attempt;
+        }
+}
+
+/* As it is, or as the last request on its way will leave it. */
+static const Row *last_row(const Walk *w, uint64_t number)
+{
+        for (unsigned i = w->n_sent; i-- > 0;)
+                if (w->sent[i].number == number)
+                        return &w->sent[i].row;
+        return &w->rows[number % MODEL];
+}
+
+static void send(Walk *w, Job *job, bool mark)
+{
+        Sent *s = &w->sent[w->n_sent];
+
+        s->job = job;
+        s->mark = mark;
+        s->number = number_of(&job->id);
+        s->row = *last_row(w, s->number);
+        if (mark)
+                note_mark(&s->row, job);
+        else
+                note(w, &s->row, job);
+        w->n_sent++;
+}
+
+static void ask_store(Walk *w)
+{
+        Job *job;
+
+        while ((job = core_next_instant(&w->core)))
+                core_complete(&w->core, job, true, w->now);
+        while (w->n_sent < MODEL && chance(w, 80) && (job = core_next_request(&w->core)))
+                send(w, job, false);
+        while (w->n_sent < MODEL && chance(w, 60) && (job = core_next_removal(&w->core)))
+                send(w, job, false);
+        while (w->n_sent < MODEL && chance(w, 60) && (job = core_next_mark(&w->core)))
+                send(w, job, true);
+}
+
+/* Those that wait for a job that has succeeded do so no more. */
+static void drop_edges(Row *row, const Uuid *blocker)
+{
+        for (unsigned i = 0; i < row->n_blockers;)
+                if (uuid_equal(&row->blockers[i], blocker))
+                        row->blockers[i] = row->blockers[--row->n_blockers];
+                else
+                        i++;
+}
+
+static void commit(Walk *w, unsigned at)
+{
+        const Sent *s = &w->sent[at];
+        const Row *row = &s->row;
+
+        w->rows[s->number % MODEL] = *row;
+        if (!row->used || row->record.state != JOB_SUCCEEDED)
+                return;
+        for (unsigned i = 0; i < MODEL; i++)
+                drop_edges(&w->rows[i], &row->record.spec.id);
+        for (unsigned i = at + 1; i < w->n_sent; i++)
+                drop_edges(&w->sent[i].row, &row->record.spec.id);
+}
+
+/* Requests of one batch go together: all of them are written, or none. */
+static void answer_batch(Walk *w, unsigned n, bool durable)
+{
+        if (durable)
+                for (unsigned i = 0; i < n; i++)
+                        commit(w, i);
+        core_set_store_down(&w->core, !durable && n);
+        for (unsigned i = 0; i < n; i++) {
+                Sent *s = &w->sent[i];
+
+                if (s->mark) {
+                        core_marked(&w->core, s->job, durable);
+                        continue;
+                }
+                if (durable && s->job->request == REQUEST_CLAIM && s->job->args_shed)
+                        core_unshed(&w->core, s->job, strndup(large_args, sizeof(large_args)),
+                                    sizeof(large_args), NULL, 0);
+                core_complete(&w->core, s->job, durable, w->now);
+                see_whether_forgotten(w, &w->known[s->number % MODEL]);
+        }
+        memmove(w->sent, w->sent + n, (w->n_sent - n) * sizeof(w->sent[0]));
+        w->n_sent -= n;
+}
+
+/* A batch that failed fails alone, and what came after it is not yet with the store: so the rows
+ * that were foreseen for those have to be foreseen anew. */
 static void answer(Walk *w)
 {
         unsigned n = (unsigned)draw(w, w->n_sent + 1);
 
-        for (unsigned i = 0; i < n; i++)
-                core_complete(&w->core, w->sent[i], !chance(w, 5), w->now);
-        memmove(w->sent, w->sent + n, (w->n_sent - n) * sizeof(w->sent[0]));
-        w->n_sent -= n;
+        if (n && chance(w, 5))
+                answer_batch(w, w->n_sent, false);
+        else
+                answer_batch(w, n, true);
 }
 
 /* --- events --- */
@@ -233,6 +486,7 @@ static void hear(Walk *w, Job *job, unsigned events)
                 k->lives = true;
         if (events & EVENT_CLAIMED) {
                 WALK_CHECK(w, !k->held && job->state == JOB_QUEUED && !job->cancel_asked);
+                WALK_CHECK(w, !job->args_shed);
                 k->held = true;
                 job->slot = w;
                 w->held[w->n_held++] = job;
@@ -243,6 +497,7 @@ static void hear(Walk *w, Job *job, unsigned events)
                 k->job = NULL;
                 return;
         }
+        k->final = (JobState)job->state;
         if (events & EVENT_ENDED && job_state_ended(job->state)) {
                 WALK_CHECK(w, k->lives || job->request == REQUEST_SETTLE);
                 WALK_CHECK(w, ++k->ends == 1);
@@ -256,8 +511,13 @@ static void hear_all(Walk *w)
         unsigned events;
         Job *job;
 
-        while ((job = core_next_event(&w->core, &events)))
+        while ((job = core_next_event(&w->core, &events))) {
+                const Known *k = known_of(w, job);
+
                 hear(w, job, events);
+                if (k->job)
+                        core_shed(&w->core, job);
+        }
 }
 
 /* --- workers --- */
@@ -268,17 +528,19 @@ static void check_order(Walk *w, const CorePool *pool, const Job *given)
         for (uint32_t i = 0; i < pool->ready.count; i++) {
                 const Job *j = pool->ready.items[i];
 
-                WALK_CHECK(w, j->priority < given->priority ||
-                                      (j->priority == given->priority && j->order > given->order));
+                if (w->core.store_down)
+                        continue;
+                WALK_CHECK(w, rank_before(given, j));
         }
 }
 
 static void claim(Walk *w)
 {
         CorePool *pool = w->pools[draw(w, POOLS)];
-        Job *job = core_peek(&w->core, pool);
+        const Job *seen = core_peek(&w->core, pool, w->now);
+        Job *job = core_claim(&w->core, pool, RIG_ROOM, w->now);
 
-        WALK_CHECK(w, core_claim(&w->core, pool) == job);
+        WALK_CHECK(w, !seen == !job && (job == seen || rank_before(job, seen)));
         if (!job)
                 return;
         w->claims++;
@@ -318,7 +580,14 @@ static void end(Walk *w, unsigned i)
         e.untouched = e.outcome == OUTCOME_WORKER_DIED && chance(w, 20);
         k->budget += e.untouched && k->untouched < 5;
         k->untouched = e.untouched ? k->untouched + 1 : 0;
-        core_settle(&w->core, job, &e, w->now, draw(w, UINT64_MAX));
+        if (chance(w, 5)) {
+                AttemptEnd old = { .outcome = OUTCOME_SUCCEEDED };
+
+                WALK_CHECK(w, core_settle(&w->core, job, job->attempt - 1, &old, w->now, 0) ==
+                                      CORE_E_STALE);
+        }
+        WALK_CHECK(w, core_settle(&w->core, job, job->attempt, &e, w->now,
+                                  draw(w, UINT64_MAX)) == 0);
         let_go(w, i);
 }
 
@@ -346,28 +615,30 @@ static void work(Walk *w)
 
 /* --- the rest of the world --- */
 
-/* What the core forgets, the walk has to have seen the end of. */
 static void tick(Walk *w)
 {
         w->now += draw(w, 100 * USEC_PER_MSEC);
         for (int i = 0; i < 100 && core_next_due(&w->core) <= w->now; i++)
                 core_tick(&w->core, w->now);
-        for (unsigned i = 0; i < MODEL; i++) {
-                Known *k = &w->known[i];
+        for (unsigned i = 0; i < MODEL; i++)
+                if (w->known[i].job)
+                        see_whether_forgotten(w, &w->known[i]);
+}
 
-                if (!k->job || table_find(&w->core, &k->id, k->uid))
-                        continue;
-                WALK_CHECK(w, !k->lives && !k->held && k->ends == 1);
-                k->job = NULL;
-        }
+static void bind(Walk *w, unsigned handler, unsigned to)
+{
+        w->bound[handler] = to;
+        core_bind_handler(&w->core, w->handlers[handler], w->pools[to]);
 }
 
 static void rebind(Walk *w)
 {
-        uint64_t to = draw(w, POOLS);
+        unsigned to = (unsigned)draw(w, POOLS);
 
-        core_bind_handler(&w->core, w->handlers[draw(w, HANDLERS)], w->pools[to]);
+        bind(w, (unsigned)draw(w, HANDLERS), to);
         w->pools[to]->paused = chance(w, 20);
+        w->pools[to]->busy = chance(w, 20);
+        w->semaphores[draw(w, SEMAPHORES)]->size = draw(w, 4);
 }
 
 static void check(Walk *w)
@@ -388,35 +659,165 @@ static void check(Walk *w)
         WALK_CHECK(w, lives <= w->core.open);
 }
 
-static void walk_init(Walk *w, uint64_t seed)
-{
-        static const char *const pools[] = { "one", "two" }, *const handlers[] = { "a", "b", "c" };
-        CoreLimits limits = { .max_queued = 600, .keep = 3 * USEC_PER_SEC, .keep_max = 200 };
+/* --- a crash --- */
 
-        w->seed = w->random = seed;
-        w->now = 1768472430000000;
+static void make_core(Walk *w)
+{
+        CoreLimits limits = { .max_queued = 600, .keep = 3 * USEC_PER_SEC, .keep_max = 200,
+                              .large = LARGE };
+
         core_init(&w->core, &limits);
         for (int i = 0; i < POOLS; i++) {
-                w->pools[i] = core_pool(&w->core, pools[i]);
+                w->pools[i] = core_pool(&w->core, pool_names[i]);
                 w->pools[i]->policy = RIG_POLICY;
                 w->pools[i]->policy.poison_deaths = i ? 3 : 0;
+                w->pools[i]->policy.breaker_deaths = i ? 0 : 40;
                 w->pools[i]->policy.max_queued = i ? 400 : 0;
         }
-        for (int i = 0; i < HANDLERS; i++) {
-                w->handlers[i] = core_handler(&w->core, handlers[i]);
-                core_bind_handler(&w->core, w->handlers[i], w->pools[i % POOLS]);
+        for (unsigned i = 0; i < HANDLERS; i++) {
+                w->handlers[i] = core_handler(&w->core, handler_names[i]);
+                bind(w, i, w->bound[i]);
         }
+        for (unsigned i = 0; i < SEMAPHORES; i++) {
+                w->semaphores[i] = core_semaphore(&w->core, semaphore_names[i]);
+                w->semaphores[i]->size = 1 + i;
+        }
+}
+
+static Job *restore_row(Walk *w, Row *row)
+{
+        JobRecord record = row->record;
+        Extra extra;
+        Job *job;
+
+        record.spec.handler = w->handlers[row->handler];
+        record.spec.args = row->large ? (Slice){ NULL, 0 } : SLICE("{}");
+        record.spec.unique_key = (Slice){ &row->key, record.spec.has & JOB_HAS_UNIQUE_KEY ? 1 : 0 };
+        fill_units(w, &record.spec, &extra, row->units);
+        record.args_shed = row->large;
+        record.pool = w->pools[row->pool];
+        WALK_CHECK(w, core_restore(&w->core, &record, &job) == 0);
+        job->no_ttl = row->no_ttl;
+        job->cancel_asked |= row->cancel_asked;
+        for (uint32_t i = 0; i < row->n_attempts; i++) {
+                Attempt *a = job_add_attempt(job);
+
+                *a = row->attempts[i];
+                a->pool = record.pool;
+        }
+        return job;
+}
+
+/* Before it is taken as what is known from now on. */
+static void check_restored(Walk *w, const Known *k, const Row *row, const Job *job)
+{
+        WALK_CHECK(w, job->attempt >= k->begun);     /* no number is given twice */
+        WALK_CHECK(w, job->attempt <= k->begun + 1); /* it was begun, or claimed */
+        WALK_CHECK(w, job->attempt <= job->budget);
+        WALK_CHECK(w, job->budget <= k->budget);
+        if (k->ends == 1 && !k->lives) { /* its end was told */
+                WALK_CHECK(w, job->state == k->final);
+                WALK_CHECK(w, job->attempt == k->begun);
+        }
+        WALK_CHECK(w, !row->record.order || job->order == row->record.order);
+        WALK_CHECK(w, job->seq == row->record.seq);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+        const Row *x = *(Row *const *)a, *y = *(Row *const *)b;
+
+        return x->record.seq < y->record.seq ? -1 : 1;
+}
+
+static unsigned restore_all(Walk *w, Row *sorted[MODEL])
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < MODEL; i++)
+                if (w->rows[i].used)
+                        sorted[n++] = &w->rows[i];
+        qsort(sorted, n, sizeof(sorted[0]), by_seq);
+        for (unsigned i = 0; i < n; i++)
+                (void)restore_row(w, sorted[i]);
+        for (unsigned i = 0; i < n; i++)
+                for (unsigned k = 0; k < sorted[i]->n_blockers; k++) {
+                        const JobSpec *s = &sorted[i]->record.spec;
+                        Job *job = table_find(&w->core, &s->id, s->uid);
+
+                        if (!job_state_ended(job->state))
+                                WALK_CHECK(w, core_restore_blocker(&w->core, job,
+                                                                   &sorted[i]->blockers[k]) == 0);
+                }
+        return n;
+}
+
+/* Who was told that a job is there, or how it ended, was told the truth. */
+static void know_again(Walk *w)
+{
+        for (unsigned i = 0; i < MODEL; i++) {
+                Known *k = &w->known[i];
+                Row *row = &w->rows[i];
+                Job *job = row->used ? table_find(&w->core, &row->record.spec.id,
+                                                  row->record.spec.uid)
+                                     : NULL;
+
+                if (!job) {
+                        WALK_CHECK(w, !k->job || !k->lives || k->memory);
+                        *k = (Known){ 0 };
+                        continue;
+                }
+                WALK_CHECK(w, k->job && uuid_equal(&k->id, &job->id));
+                check_restored(w, k, row, job);
+                *k = (Known){ .id = job->id, .job = job, .uid = job->uid, .begun = job->attempt,
+                              .budget = job->budget, .untouched = job->history->untouched,
+                              .final = (JobState)job->state, .lives = !job_state_ended(job->state),
+                              .ends = job_state_ended(job->state) };
+                if (job->request == REQUEST_SETTLE) /* the end of its attempt has set that */
+                        k->untouched = 0;
+        }
+}
+
+/* What is on its way may have been written, all of it or nothing. */
+static void crash(Walk *w)
+{
+        Row *sorted[MODEL];
+
+        if (chance(w, 50))
+                for (unsigned i = 0; i < w->n_sent; i++)
+                        commit(w, i);
+        core_fini(&w->core);
+        w->n_sent = w->n_held = 0;
+        make_core(w);
+        w->now += draw(w, USEC_PER_SEC);
+        w->restored += restore_all(w, sorted);
+        core_resume(&w->core, w->now);
+        know_again(w);
+        check(w);
+        w->crashes++;
+}
+
+static void walk_init(Walk *w, uint64_t seed)
+{
+        w->seed = w->random = seed;
+        w->now = 1768472430000000;
+        memset(large_args, 'a', sizeof(large_args));
+        for (unsigned i = 0; i < HANDLERS; i++)
+                w->bound[i] = i % POOLS;
+        make_core(w);
 }
 
 /* Everything that is open comes to an end: nobody is lost or waits for ever. */
 static void walk_home(Walk *w)
 {
         for (int i = 0; i < POOLS; i++)
-                w->pools[i]->paused = false;
+                w->pools[i]->paused = w->pools[i]->busy = false;
+        for (int i = 0; i < SEMAPHORES; i++)
+                w->semaphores[i]->size = 2;
         for (int turn = 0; turn < 100000 && (w->core.open || !list_empty(&w->core.requests));
              turn++) {
                 for (int i = 0; i < POOLS; i++)
-                        (void)core_claim(&w->core, w->pools[i]);
+                        (void)core_claim(&w->core, w->pools[i], RIG_ROOM, w->now);
                 ask_store(w);
                 answer(w);
                 hear_all(w);
@@ -459,6 +860,8 @@ static void walk(Walk *w)
                         work(w);
                 else if (what < 999)
                         rebind(w);
+                else if (w->step % 4 == 0)
+                        crash(w);
                 if (w->step % 16 == 0)
                         tick(w);
                 if (w->step % CHECK_EVERY == 0)
@@ -477,8 +880,8 @@ static void a_random_walk_breaks_no_invariant(void **state UNUSED)
         walk_init(w, seed);
         walk(w);
         check(w);
-        WALK_CHECK(w,
-                   w->claims > 1000 && w->ends > 1000 && w->refusals > 10); /* it went somewhere */
+        WALK_CHECK(w, w->claims > 1000 && w->ends > 1000); /* it went somewhere */
+        WALK_CHECK(w, w->crashes > 10 && w->restored > 1000);
         walk_home(w);
         core_fini(&w->core);
         free(w);
