@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "api/pending.h"
+#include "api/watch.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "ops/log.h"
@@ -85,6 +86,7 @@ static void supervisor_settle(Supervisor *s, usec_t now)
                 again |= lifecycle_step(s, now);
         } while (again);
         answer_restarts(s);
+        watch_flush(&s->api);
         api_resume_reading(&s->api);
         arm_core_timer(s, now);
 }

@@ -10,7 +10,9 @@
 #include "api/follow.h"
 #include "api/methods.h"
 #include "api/pending.h"
+#include "api/reason.h"
 #include "api/wait.h"
+#include "api/watch.h"
 #include "base/fd.h"
 #include "core/ties.h"
 #include "io.brood.h"
@@ -124,6 +126,8 @@ static void (*const methods[])(const Request *r) = {
         [IO_BROOD_CANCEL] = method_cancel,
         [IO_BROOD_RETRY] = method_retry,
         [IO_BROOD_FOLLOW] = follow_job,
+        [IO_BROOD_WATCH] = watch_changes,
+        [IO_BROOD_WHY] = why_job,
         [IO_BROOD_STATUS] = method_status,
         [IO_BROOD_LIST_WORKERS] = method_list_workers,
         [IO_BROOD_PAUSE_POOL] = method_pause_pool,
@@ -168,7 +172,8 @@ static void on_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessa
         } else if (with_fds && i != IO_BROOD_SUBMIT) {
                 varlink_invalid_parameter(call, "descriptors");
         } else if (call->oneway &&
-                   (i == IO_BROOD_WAIT || i == IO_BROOD_WAIT_MANY || i == IO_BROOD_FOLLOW)) {
+                   (i == IO_BROOD_WAIT || i == IO_BROOD_WAIT_MANY || i == IO_BROOD_FOLLOW ||
+                    i == IO_BROOD_WATCH)) {
                 varlink_reply_empty(call); /* nobody wants to know */
         } else {
                 size_t kept = with_fds ? 0 : c->n_fds;
@@ -201,6 +206,8 @@ static void on_gone(VarlinkServer *server, VarlinkCall *call)
                 pending_gone(call);
         else if (call->owner_kind == CALL_FOLLOW)
                 follow_gone(call);
+        else if (call->owner_kind == CALL_WATCH)
+                watch_gone(call);
         else
                 wait_gone(call);
 }
@@ -250,6 +257,7 @@ int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Setti
                                    .call = on_call, .output = on_output, .gone = on_gone } };
         list_init(&api->clients);
         list_init(&api->paused);
+        list_init(&api->watchers);
         pools->followed = follow_any;
         pools->output = follow_output;
         r = varlink_service_init(&api->service);
@@ -293,4 +301,5 @@ void api_fini(Api *api)
                 client_free(c);
         varlink_service_fini(&api->service);
         varlink_interface_free(api->interface);
+        buffer_fini(&api->change);
 }

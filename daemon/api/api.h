@@ -36,6 +36,8 @@ struct Api {
         List clients; /* Client.link */
         unsigned n_clients;
         List paused;  /* Client.paused_link: not read until their replies are gone */
+        List watchers; /* Watcher */
+        Buffer change; /* what they are being told */
         bool draining; /* no new jobs */
         bool dirty;    /* core has something to decide */
         usec_t started;
@@ -55,7 +57,7 @@ void api_resume_reading(Api *api);
 
 /* Calls that wait for a pool's restart are answered where it is over. */
 void api_pool_changed(Api *api, Pool *pool);
-/* The same where the pool goes for good. */
+/* The same where the pool goes for good; who watches is told so. */
 void api_pool_gone(Api *api, Pool *pool);
 
 /* The daemon stops: whoever waits for a job that will not run any more is told so. */
@@ -64,7 +66,7 @@ void api_tell_draining(Api *api);
 /* --- inside of api/ --- */
 
 /* What the owner of an unanswered call is (VarlinkCall.owner_kind). */
-enum { CALL_WAITER, CALL_GROUP, CALL_PENDING, CALL_FOLLOW };
+enum { CALL_WAITER, CALL_GROUP, CALL_PENDING, CALL_FOLLOW, CALL_WATCH };
 
 /* One method. `in` is a struct of its input. */
 typedef struct Request {

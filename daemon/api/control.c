@@ -8,6 +8,7 @@
 #include "api/methods.h"
 #include "api/pending.h"
 #include "api/wait.h"
+#include "api/watch.h"
 #include "io.brood.h"
 #include "ops/log.h"
 #include "varlink/json.h"
@@ -119,6 +120,7 @@ void api_pool_gone(Api *api, Pool *pool)
 {
         VarlinkCall *call;
 
+        watch_pool_gone(api, pool);
         while ((call = pending_take(&pool->restart_calls)))
                 api_error_string(call, "io.brood.NoSuchPool", "pool", slice_of(pool->core->name));
 }

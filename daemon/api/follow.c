@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A Follower links one call to one job. What the worker sends is JSON text already and goes on as it
- * is, at once: so it is ahead of the job's end, which waits for the store.
+/* A Follower links one call to one job. What the worker sends is JSON text already and goes on as
+ * it is, at once: so it is ahead of the job's end, which waits for the store.
  *
  * A follower that is slower than the job neither holds it up nor takes memory without end: above
  * MAX_BEHIND bytes of replies that it has not taken, pieces are left out for it, until it has taken

@@ -2,11 +2,9 @@
 
 #include "api/job_json.h"
 
-#include <stdio.h>
+#include "api/reason.h"
 
 #include "core/core.h"
-#include "core/semaphore.h"
-#include "core/ties.h"
 #include "pool/slot.h"
 #include "store/attempt_json.h"
 #include "varlink/json.h"
@@ -60,25 +58,12 @@ static void write_spec(Buffer *b, const Job *job, bool payload)
         emit_close(b, '}');
 }
 
-/* In words, why it waits, or why it ended so. */
 static void write_reason(Buffer *b, const Job *job)
 {
-        const Dependency *d = job_first_blocker(job);
-        char text[128];
+        char text[REASON_SIZE];
 
-        if (job->history->reason) {
-                emit_string_member(b, "reason", slice_of(job->history->reason));
-        } else if (job->state == JOB_BLOCKED && d) {
-                (void)snprintf(text, sizeof(text), "waits for job %s, which is %s",
-                               uuid_text(&d->blocker->id).text, job_state_name(d->blocker->state));
+        if (reason_write(job, text, sizeof(text)))
                 emit_string_member(b, "reason", slice_of(text));
-        } else if (job->state == JOB_SCHEDULED) {
-                (void)snprintf(text, sizeof(text),
-                               job->attempt ? "waits before it is tried again, after attempt %u"
-                                            : "waits for its time",
-                               job->attempt);
-                emit_string_member(b, "reason", slice_of(text));
-        }
 }
 
 JobState job_shown_state(const Job *job)

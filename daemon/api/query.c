@@ -171,20 +171,6 @@ void method_status(const Request *r)
 
 /* --- ListWorkers --- */
 
-static const char *worker_state(const Worker *w)
-{
-        switch (w->state) {
-        case WORKER_STARTING:
-                return "starting";
-        case WORKER_SPARE:
-                return "spare";
-        case WORKER_ACTIVE:
-                return worker_busy(w) ? "busy" : "idle";
-        default:
-                return "leaving";
-        }
-}
-
 /* Only those that the client may see. */
 static void write_jobs(Buffer *b, const Worker *w, const Client *c)
 {
@@ -211,7 +197,7 @@ static void write_worker(Buffer *b, const Worker *w, const Client *c)
         emit_string_member(b, "pool", slice_of(w->pool->core->name));
         emit_int_member(b, "pid", w->pid);
         emit_int_member(b, "generation", w->generation);
-        emit_string_member(b, "state", slice_of(worker_state(w)));
+        emit_string_member(b, "state", slice_of(worker_state_name(w)));
         write_jobs(b, w, c);
         emit_int_member(b, "jobs_done", (int64_t)w->jobs_done);
         emit_int_member(b, "started_usec", (int64_t)w->started);

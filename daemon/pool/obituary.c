@@ -102,15 +102,17 @@ Certificate *obituary_certificate(const Worker *w)
         return c;
 }
 
-void obituary_log(const Worker *w, usec_t now)
+void obituary_publish(Worker *w, usec_t now)
 {
         char words[512], lived[64];
         const Slot *slot = &w->slots[0];
         const Job *job = slot->count ? slot_job(slot, 0) : NULL;
         int level = w->end == END_RETIRED || w->end == END_SHUTDOWN ? 6 : 4;
 
+        obituary_words(w, words, sizeof(words));
+        worker_note_state(w, words);
         log_line(level, "worker=%s pid=%d gen=%u died: %s; state=%s%s%s lived=%s cpu=%llums",
-                 w->name, (int)w->pid, w->generation, obituary_words(w, words, sizeof(words)),
+                 w->name, (int)w->pid, w->generation, words,
                  !w->prepared ? "starting"
                  : job        ? "busy"
                               : "idle",

@@ -17,4 +17,4 @@ Certificate *obituary_certificate(const Worker *worker);
 Outcome obituary_outcome(const Worker *worker);
 
 /* The line in the log. */
-void obituary_log(const Worker *worker, usec_t now);
+void obituary_publish(Worker *worker, usec_t now);

@@ -449,7 +449,7 @@ void pool_worker_over(Pool *pool, Worker *w, usec_t now)
         Forker *f = w->forker;
 
         if (w->pid)
-                obituary_log(w, now);
+                obituary_publish(w, now);
         for (unsigned i = 0; i < w->n_slots; i++)
                 slot_bury(&w->slots[i], now);
         judge(pool, w, now);

@@ -37,6 +37,7 @@ typedef struct Pool {
         struct Forker *next_forker;    /* CHANGE_FORKER: the one that is starting */
         List forkers; /* all that live, also those that only wait for their workers */
         PoolChange change;
+        const char *told;              /* the state that watchers know */
         char *change_error;            /* why the last change failed; NULL: it did not */
         unsigned epoch;                /* workers of older epochs leave when new ones are ready */
         Seat *seats;

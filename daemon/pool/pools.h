@@ -31,6 +31,10 @@ typedef struct Pools {
         /* A pool that was removed is about to be freed. */
         void (*pool_going)(struct Pools *pools, Pool *pool);
         /* What a job writes is for those who follow it. These three are the api's. */
+        /* A worker's state has changed; NULL: nobody watches. `reason`: of its death. */
+        void (*worker_changed)(struct Pools *pools, const Worker *worker, const char *state,
+                               const char *reason);
+        void *watcher; /* for whoever set it */
         bool (*followed)(const Job *job);
         void (*output)(const Job *job, const JobOutput *output); /* only where somebody does */
         unsigned n_followers; /* of all jobs */

@@ -104,6 +104,7 @@ static void begin(Slot *slot, usec_t now)
         run_at(slot, 0)->attempt = job->attempt;
         if (timeout_of(job))
                 arm(slot, usec_add(now, timeout_of(job)), now);
+        worker_note_state(w, NULL);
         if (job->cancel_asked)
                 slot_cancel(slot, job, false, now);
 }
@@ -137,6 +138,7 @@ static void advance(Slot *slot, usec_t now)
                 slot->closed = false;
         }
         slot_note_idle(slot);
+        worker_note_state(slot->worker, NULL);
 }
 
 unsigned slot_room(const Slot *slot, const CoreHandler *handler)

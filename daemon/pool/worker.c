@@ -31,11 +31,38 @@ DEFINE_CLEANUP(Worker, worker_free);
 
 /* --- states, timers and signals --- */
 
+const char *worker_state_name(const Worker *w)
+{
+        switch (w->state) {
+        case WORKER_STARTING:
+                return "starting";
+        case WORKER_SPARE:
+                return "spare";
+        case WORKER_ACTIVE:
+                return worker_busy(w) ? "busy" : "idle";
+        default:
+                return "leaving";
+        }
+}
+
+void worker_note_state(Worker *w, const char *reason)
+{
+        Pools *pools = w->pool->pools;
+        const char *state = reason ? "dead" : worker_state_name(w);
+
+        if (state == w->told)
+                return;
+        w->told = state;
+        if (pools->worker_changed)
+                pools->worker_changed(pools, w, state, reason);
+}
+
 static void set_state(Worker *w, WorkerState state)
 {
         w->state = state;
         for (unsigned i = 0; i < w->n_slots; i++)
                 slot_note_idle(&w->slots[i]);
+        worker_note_state(w, NULL);
         pool_touch(w->pool);
 }
 

@@ -45,6 +45,7 @@ typedef struct Worker {
         unsigned seat, generation, epoch;
         char name[80];
         WorkerState state;
+        const char *told;      /* what it was when it was last looked at: worker_note_state() */
         WorkerEnd end;         /* why; the first reason stays */
         char end_detail[160];
         bool prepared;
@@ -102,6 +103,10 @@ void worker_ask_cancel(Worker *worker, const Job *job, uint32_t attempt, const c
 
 /* Is any slot of it at work? */
 bool worker_busy(const Worker *worker);
+/* Its state as the interface has it. */
+const char *worker_state_name(const Worker *worker);
+/* It may have changed: who watches is told. `reason`: of its death; NULL: it lives. */
+void worker_note_state(Worker *worker, const char *reason);
 
 void worker_free(Worker *worker);
 

@@ -98,3 +98,21 @@ void heap_remove(Heap *h, void *item)
         else
                 sift_down(h, at, last);
 }
+
+/* Only what comes before the item itself has children that may. */
+static void count_below(const Heap *h, uint32_t at, const void *item, uint32_t limit, uint32_t *n)
+{
+        if (at >= h->count || *n >= limit || !h->before(h->items[at], item))
+                return;
+        (*n)++;
+        count_below(h, 2 * at + 1, item, limit, n);
+        count_below(h, 2 * at + 2, item, limit, n);
+}
+
+uint32_t heap_count_before(const Heap *h, uint32_t index, uint32_t limit)
+{
+        uint32_t n = 0;
+
+        count_below(h, 0, h->items[index], limit, &n);
+        return n;
+}

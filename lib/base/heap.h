@@ -29,6 +29,9 @@ int heap_push(Heap *h, void *item);
 /* Takes an item out; nothing happens if it is in no heap. */
 void heap_remove(Heap *h, void *item);
 
+/* How many items come before the one at this place; counted up to `limit`. */
+uint32_t heap_count_before(const Heap *h, uint32_t index, uint32_t limit);
+
 /* The first item, or NULL. */
 static inline void *heap_peek(const Heap *h)
 {

@@ -35,12 +35,12 @@ def durable(pools=None, conf="", start=True, env=None, **keys):
     return d
 
 
-def write_tally(d, **keys):
-    """The pool of the counting handlers."""
+def write_tally(d, name="tally", handlers="tally score", **keys):
+    """A pool of the counting handlers."""
     given = {"min_workers": 2, "spare_workers": 0, "kill_after": "200ms", "backoff": "10ms"}
     given.update(keys)
-    return d.write_pool("tally", pool("tally score", build("tests", "torture", "torture.so"),
-                                      settings="directory=" + d.path("tallies"), **given))
+    return d.write_pool(name, pool(handlers, build("tests", "torture", "torture.so"),
+                                   settings="directory=" + d.path("tallies"), **given))
 
 
 def crash(d):

@@ -178,6 +178,35 @@ def test_semaphores_are_counted_again():
         assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:])), spans
 
 
+def test_a_job_that_was_given_back_is_claimed_again():
+    """Written ahead, called back, blocked by a semaphore that another one took, and begun at last:
+    then a kill. The attempt that began is known, and the next one has another number."""
+    with durable(conf="[Semaphores]\none=1\n", start=False, handlers="tally", min_workers=1) as d:
+        write_tally(d, "other", "score", min_workers=1)
+        d.start()
+        for _ in range(3):
+            many = [{"handler": "tally", "args": {"n": 1}}] * 50
+            for id in d.call("SubmitMany", jobs=many)["ids"]:
+                d.wait(id)
+        slow_one, job, rival = d.call("SubmitMany", jobs=[
+            {"handler": "tally", "args": {"n": 1, "until": d.path("slow")}},
+            {"handler": "tally", "args": {"n": 2, "until": d.path("gate")}, "semaphores": ["one"]},
+            {"handler": "score", "args": {"n": 3, "until": d.path("rival")}, "semaphores": ["one"],
+             "delay_usec": 1000}])["ids"]
+        await_begun(d, slow_one)
+        await_begun(d, rival)
+        assert d.get(job)["state"] == "blocked" and begun(d, job) == []
+        open_gate(d, "rival")
+        d.wait(rival)
+        open_gate(d, "slow")
+        await_begun(d, job)
+        again(d)
+        open_gate(d)
+        ended_job = d.wait(job)
+        assert outcomes(ended_job) == ["supervisor_died", "succeeded"], ended_job
+        assert begun(d, job) == [1, 2]
+
+
 def test_submit_many_is_all_or_nothing():
     """However far a SubmitMany came when the daemon was killed: all of its jobs are there, or none;
     and all if it was answered."""

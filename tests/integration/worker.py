@@ -6,9 +6,9 @@
 
 Handlers: add {"a", "b"} → {"sum", "pid"}; nap {"seconds"}, which a Cancel wakes; boom, which dies;
 settings, which returns what came with Prepare; say {"pieces"}, which sends each of them as output.
-A MODE makes it bad: "mute" never answers Prepare, "exit" exits at once, "garbage" answers a Run with
-nonsense, "liar" answers with a wrong type, "flood" with a message that does not end, "few" does not
-offer `nap`.
+A MODE makes it bad: "mute" never answers Prepare, "exit" exits at once, "garbage" answers a Run
+with nonsense, "liar" answers with a wrong type, "flood" with a message that does not end, "few"
+does not offer `nap`.
 """
 
 import json

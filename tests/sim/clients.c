@@ -355,6 +355,7 @@ void clients_retry(World *w)
         if (m->spec.has & JOB_HAS_UNIQUE_KEY)
                 *key_of(w, m) = m;
         m->retrying = m->retried = m->settling = true;
+        m->doomed = false;
         m->next = JOB_QUEUED;
         m->cancel_asked = m->cancel_waits = m->cancel_told = false;
         m->deaths = m->failures = m->untouched = m->result_len = 0;

@@ -47,6 +47,8 @@ static void settle(World *w, Job *job, uint32_t number, AttemptEnd *end)
         SimJob *m = model_of(w, job);
         uint64_t stale = w->core.stale;
 
+        if (!end->result.len)
+                m->result_len = 0;
         oracle_settling(w, m, job, end);
         CHECK(w, m, core_settle(&w->core, job, number, end, w->now, dice_u64(&w->dice)) == 0);
         CHECK(w, m, w->core.stale == stale);
@@ -501,7 +503,6 @@ static void bury_run(World *w, SimSlot *slot, SimRun *run, Outcome outcome)
                 return;
         }
         world_note(w, begun ? SIM_DIED : SIM_DIED_UNTOUCHED, run->model->index, outcome, 0);
-        run->model->result_len = 0;
         end.certificate = certificate_new("its worker died");
         settle(w, job, job->attempt, &end);
 }

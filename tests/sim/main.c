@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* brood-sim [--seed=N] [--steps=N] [--runs=N] [--smoke] [--trace]
+/* brood-sim [--seed=N] [--steps=N] [--runs=N] [--smoke] [--trace] [--audit-every=N]
  *
  * Runs the core in worlds of the seeds N, N+1, …, each for so many steps. Ends with 1 at the first
  * broken invariant, and tells seed, step and what happened before; the same seed does the same
@@ -23,6 +23,7 @@ enum {
 
 typedef struct Options {
         uint64_t seed, steps, runs;
+        unsigned audit_every;
         bool trace;
 } Options;
 
@@ -39,9 +40,9 @@ static void on_abort(int number)
 
 static void run(const Options *o, uint64_t seed, World *sum)
 {
-        World w;
+        World w = { .trace = o->trace, .audit_every = o->audit_every };
 
-        world_init(&w, seed, o->trace);
+        world_init(&w, seed);
         current = &w;
         for (uint64_t i = 1; i <= o->steps; i++) {
                 world_step(&w);
@@ -77,10 +78,11 @@ static Options read_options(int argc, char **argv)
         static const struct option known[] = {
                 { "seed", required_argument, NULL, 's' }, { "steps", required_argument, NULL, 'n' },
                 { "runs", required_argument, NULL, 'r' }, { "smoke", no_argument, NULL, 'q' },
-                { "trace", no_argument, NULL, 't' },      { 0 },
+                { "trace", no_argument, NULL, 't' },
+                { "audit-every", required_argument, NULL, 'a' }, { 0 },
         };
         const char *seed = getenv("BROOD_SEED");
-        Options o = { .seed = seed ? number(seed) : 1, .steps = 100000, .runs = 1 };
+        Options o = { .seed = seed ? number(seed) : 1, .steps = 100000, .runs = 1, .audit_every = 64 };
         int c;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0) {
@@ -97,6 +99,9 @@ static Options read_options(int argc, char **argv)
                 case 'q':
                         o.steps = 2500;
                         o.runs = 2;
+                        break;
+                case 'a':
+                        o.audit_every = MAX((unsigned)number(optarg), 1u);
                         break;
                 case 't':
                         o.trace = true;

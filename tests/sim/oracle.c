@@ -38,7 +38,8 @@ void oracle_submitted(World *w, SimJob *m, Job *job)
         m->state = m->next = JOB_QUEUED;
         m->listed = m->settling = m->acked = m->told_end = m->unknown = m->cancel_asked = false;
         m->cancel_waits = m->cancel_told = false;
-        m->retried = m->retrying = m->removing = m->removed = m->unloaded = m->touched = false;
+        m->doomed = m->retried = m->retrying = false;
+        m->removing = m->removed = m->unloaded = m->touched = false;
         m->submitted = w->now;
         m->not_before = s->has & JOB_HAS_RUN_AT ? s->run_at : w->now + s->delay;
         m->attempt = m->failures = m->deaths = m->untouched = 0;
@@ -159,7 +160,7 @@ void oracle_told(World *w, SimJob *m, Job *job, unsigned events)
 
 /* --- attempts --- */
 
-static bool has_begun_well(const World *w, const SimJob *m)
+static bool is_after_all(const World *w, const SimJob *m)
 {
         for (unsigned i = 0; i < m->spec.n_after && !m->retried; i++) {
                 const SimJob *before = model_of_id(w, &m->spec.after[i], m->spec.uid);
@@ -167,7 +168,7 @@ static bool has_begun_well(const World *w, const SimJob *m)
                 if (!before || !before->good_once)
                         return false;
         }
-        return w->now >= m->not_before;
+        return true;
 }
 
 void oracle_given(World *w, SimJob *m, const Job *job)
@@ -175,7 +176,8 @@ void oracle_given(World *w, SimJob *m, const Job *job)
         const SimRow *row = storage_find(w, m);
 
         CHECK(w, m, m->listed && m->acked && m->state == JOB_QUEUED);
-        CHECK(w, m, has_begun_well(w, m));
+        CHECK(w, m, is_after_all(w, m));
+        CHECK(w, m, w->now >= m->not_before);
         CHECK(w, m, m->attempt < m->budget && job->attempt == m->attempt);
         CHECK(w, m, m->spec.memory || (row && row->state == JOB_RUNNING &&
                                        row->attempt == m->attempt + 1));
@@ -346,21 +348,47 @@ void oracle_committed(World *w, SimJob *m, const SimRow *row)
         m->unloaded = false;
 }
 
-/* Either each was kept long enough, or there were too many. */
-void oracle_removals(World *w, uint64_t kept, uint64_t kept_bytes)
+static usec_t kept_until(const World *w, const SimJob *m)
+{
+        usec_t keep = m->spec.has & JOB_HAS_KEEP ? m->spec.keep : w->core.limits.keep;
+
+        return m->ended + keep;
+}
+
+static void note_doomed(World *w, const List *kept, bool many)
+{
+        const Job *job;
+
+        LIST_FOREACH(kept, job, link) {
+                SimJob *m = model_of(w, job);
+
+                m->doomed |= many || kept_until(w, m) <= w->now;
+        }
+}
+
+bool oracle_before_tick(World *w)
 {
         const CoreLimits *l = &w->core.limits;
-        bool many = kept > l->keep_max || (l->keep_bytes && kept_bytes > l->keep_bytes);
+        bool many = w->core.kept > l->keep_max ||
+                    (l->keep_bytes && w->core.kept_bytes > l->keep_bytes);
+
+        note_doomed(w, &w->core.finished, many);
+        note_doomed(w, &w->core.finished_own, many);
+        return many;
+}
+
+/* Each was kept long enough, unless there were too many. */
+void oracle_removals(World *w, bool many)
+{
         const Job *job;
 
         LIST_FOREACH(&w->core.removals, job, link) {
                 SimJob *m = model_of(w, job);
-                usec_t keep = m->spec.has & JOB_HAS_KEEP ? m->spec.keep : l->keep;
 
                 if (m->removing)
                         continue;
                 CHECK(w, m, job_state_ended(m->state) && m->told_end);
-                CHECK(w, m, many || m->ended + keep <= w->now);
+                CHECK(w, m, many || m->doomed || kept_until(w, m) <= w->now);
                 CHECK(w, m, !job->calls && !job->fetching);
                 m->removing = true;
                 world_note(w, SIM_FORGET, m->index, many, 0);

@@ -108,6 +108,8 @@ static void take_over(World *w, SimJob *m, Job *job, const SimRow *row)
         m->not_before = row->ready_at;
         m->ended = row->ended;
         m->state = job->state;
+        m->good_once |= row->state == JOB_SUCCEEDED;
+        m->bad_once |= job_state_ended(row->state) && row->state != JOB_SUCCEEDED;
         read_result(w, m, row);
         world_note(w, SIM_RESTORED, m->index, row->state, job->state);
 }

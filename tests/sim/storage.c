@@ -235,6 +235,7 @@ static void complete(World *w, StoreItem *item, bool durable)
                 world_note(w, SIM_LOADED, m->index, 0, 0);
                 core_unshed(&w->core, job, args.data, args.len, NULL, 0);
         }
+        m->bad_once |= !durable && item->request == REQUEST_ADMIT;
         if (durable && item->request == REQUEST_FORGET)
                 m->spec.memory = true; /* if somebody still looks at it, it is only there */
         core_complete(&w->core, job, durable, w->now);
@@ -347,6 +348,14 @@ static void gather_kept(World *w)
                 list_remove(&job->link);
 }
 
+static void fail(World *w, Job *job)
+{
+        if (job->request == REQUEST_ADMIT)
+                model_of(w, job)->bad_once = true; /* for those that wait for it */
+        core_complete(&w->core, job, false, w->now);
+        oracle_listen(w);
+}
+
 static bool gather_from(World *w, Job *(*next)(Core *core), unsigned limit)
 {
         SimStore *s = &w->store;
@@ -360,8 +369,7 @@ static bool gather_from(World *w, Job *(*next)(Core *core), unsigned limit)
                 if (must_be_kept(job)) {
                         keep(w, job);
                 } else {
-                        core_complete(&w->core, job, false, w->now);
-                        oracle_listen(w);
+                        fail(w, job);
                 }
         }
         return any;

@@ -11,7 +11,6 @@
 #include "base/macros.h"
 
 enum {
-        AUDIT_EVERY = 64,   /* steps */
         MAX_TURNS = 500,    /* of one settling */
         KIND_ROUNDS = 4000, /* until all that is open has ended */
         CROWD = 120,        /* open jobs; then fewer come */
@@ -166,11 +165,11 @@ static void crash(World *w)
         audit(w);
 }
 
-void world_init(World *w, uint64_t seed, bool trace)
+void world_init(World *w, uint64_t seed)
 {
-        *w = (World){ .seed = seed, .now = 1768472430000000, .trace = trace,
-                      .digest = 0xcbf29ce484222325u };
-        w->dice.state = seed;
+        w->seed = w->dice.state = seed;
+        w->now = 1768472430000000;
+        w->digest = 0xcbf29ce484222325u;
         (void)dice_u64(&w->dice);
         list_init(&w->live);
         storage_init(w);
@@ -190,13 +189,14 @@ void world_fini(World *w)
 
 static void tick(World *w)
 {
-        uint64_t kept = w->core.kept, kept_bytes = w->core.kept_bytes;
+        bool many;
 
         if (core_next_due(&w->core) > w->now)
                 return;
+        many = oracle_before_tick(w);
         core_tick(&w->core, w->now);
         oracle_listen(w);
-        oracle_removals(w, kept, kept_bytes);
+        oracle_removals(w, many);
         w->seen[SIM_TICK]++;
 }
 
@@ -334,7 +334,7 @@ void world_step(World *w)
                 settle(w);
         if (w->crash)
                 crash(w);
-        else if (w->step % AUDIT_EVERY == 0)
+        else if (w->step % w->audit_every == 0)
                 audit(w);
 }
 

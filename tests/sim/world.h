@@ -74,6 +74,7 @@ typedef struct SimJob {
         bool cancel_asked;    /* by a client, or a handler said so */
         bool bad_once;        /* it ended badly, was refused or lost, at least once */
         bool retried, retrying;
+        bool doomed;          /* it was to be forgotten, but somebody had yet to hear of it */
         bool removing, removed; /* the store was asked to forget it, and has */
         bool unloaded;        /* its row says that it runs, and it does not */
         bool good_once;       /* it succeeded */
@@ -204,6 +205,7 @@ typedef struct World {
         usec_t now;
         bool kind;     /* nothing bad happens */
         bool crash;    /* the supervisor dies as soon as it can */
+        unsigned audit_every; /* steps */
         Core core;
         SimConfig config;
         SimStore store;
@@ -279,7 +281,9 @@ void oracle_handed_over(World *w, SimJob *m, const StoreItem *item);
 /* A job that is to be settled: may it end so? */
 void oracle_settlement(World *w, SimJob *m, const Job *job);
 /* Jobs are to be forgotten since there were so many (with so much memory). */
-void oracle_removals(World *w, uint64_t kept, uint64_t kept_bytes);
+void oracle_removals(World *w, bool many);
+/* Of those that have ended, and that core would forget now, some are still needed: later, then. */
+bool oracle_before_tick(World *w);
 void oracle_committed(World *w, SimJob *m, const SimRow *row);
 void oracle_crashed(World *w);
 void oracle_restored(World *w);
@@ -351,7 +355,7 @@ void clients_event(World *w, Job *job, unsigned events);
 
 /* --- world.c --- */
 
-void world_init(World *w, uint64_t seed, bool trace);
+void world_init(World *w, uint64_t seed);
 void world_fini(World *w);
 void world_step(World *w);
 /* All turns kind until every job has ended. */

@@ -241,6 +241,7 @@ static void retry(Walk *w)
                 return;
         k = known_of(w, job);
         WALK_CHECK(w, !k->lives && k->ends == 1);
+        k->memory = job->memory; /* the store may have removed it just before */
         k->lives = true;
         k->ends = 0;
         k->untouched = 0;

@@ -84,9 +84,9 @@ int brood_job_cancel_fd(BroodJob *job);
 /* How far it is, 0 to 1. Returns 0, or -errno if the supervisor cannot be told. */
 int brood_job_progress(BroodJob *job, double fraction);
 
-/* A piece of output for those who follow the job; `stream` is 1 (stdout) or 2 (stderr). Bytes of any
- * kind and number; a UTF-8 character may be cut in two by the end of a piece. While nobody follows,
- * it costs one atomic load. Returns as progress does. */
+/* A piece of output for those who follow the job; `stream` is 1 (stdout) or 2 (stderr). Bytes of
+ * any kind and number; the end of a piece may cut a UTF-8 character in two. Costs an atomic load
+ * when nobody follows. Returns as progress does. */
 int brood_job_output(BroodJob *job, int stream, const void *bytes, size_t size);
 
 /* The result: a JSON object, as text (copied) or as a value (stolen). Returns 0, or non-zero after

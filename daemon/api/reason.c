@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+
+/* One cause for each thing that can keep a job: what is said first is what would have to change
+ * first. */
+
+#include "api/reason.h"
+
+#include <stdio.h>
+
+#include "api/job_json.h"
+#include "base/parse.h"
+#include "core/semaphore.h"
+#include "core/ties.h"
+#include "io.brood.h"
+#include "pool/slot.h"
+#include "store/store.h"
+#include "varlink/json.h"
+
+enum { MAX_AHEAD = 10000 }; /* more are not counted */
+
+/* --- what belongs to the job alone --- */
+
+static void say_scheduled(const Job *job, char *to, size_t size)
+{
+        usec_t now = clock_steady(), left = job->ready_at > now ? job->ready_at - now : 0;
+        const Attempt *last = job_last_attempt(job);
+        char span[64];
+
+        format_span(left - left % USEC_PER_MSEC, span, sizeof(span));
+        if (last && job->history->failures)
+                (void)snprintf(to, size, "waits %s before it is tried again, after attempt %u (%s)",
+                               span, last->number, outcome_name(last->outcome));
+        else
+                (void)snprintf(to, size, "waits for its time, in %s", span);
+}
+
+static void say_after(const Dependency *d, char *to, size_t size)
+{
+        const Job *blocker = d->blocker;
+
+        (void)snprintf(to, size, "waits for job %s, which is %s", uuid_text(&blocker->id).text,
+                       job_state_name(job_shown_state(blocker)));
+}
+
+static void say_semaphore(const Job *job, char *to, size_t size)
+{
+        const CoreSemaphore *s = semaphores_missing(job);
+
+        if (!s)
+                (void)snprintf(to, size, "waits for its turn at its semaphores");
+        else if (!s->size)
+                (void)snprintf(to, size, "waits for semaphore '%s', which the config does not have "
+                                         "(any more)",
+                               s->name);
+        else if (s->held >= s->size)
+                (void)snprintf(to, size, "waits for semaphore '%s': %llu of %llu are held", s->name,
+                               (unsigned long long)s->held, (unsigned long long)s->size);
+        else
+                (void)snprintf(to, size, "waits for semaphore '%s', which is kept for a job before "
+                                         "it",
+                               s->name);
+}
+
+bool reason_write(const Job *job, char *to, size_t size)
+{
+        const Dependency *d = job_first_blocker(job);
+
+        if (job->history->reason)
+                (void)snprintf(to, size, "%s", job->history->reason);
+        else if (job->state == JOB_BLOCKED && d)
+                say_after(d, to, size);
+        else if (job->state == JOB_BLOCKED)
+                say_semaphore(job, to, size);
+        else if (job->state == JOB_SCHEDULED)
+                say_scheduled(job, to, size);
+        else
+                return false;
+        return true;
+}
+
+/* --- what keeps a queued job --- */
+
+/* Something that keeps every job of its pool or handler. False: nothing does. */
+static bool say_stopped(const Api *api, const Job *job, char *to, size_t size)
+{
+        const HandlerBreaker *b = &job->handler->breaker;
+        const Pool *pool = job->pool->owner;
+        usec_t now = clock_steady();
+        char span[64];
+
+        if (!job->handler->pool || !pool)
+                (void)snprintf(to, size, "no pool of the config serves handler '%s'",
+                               job->handler->name);
+        else if (!api->pools->dispatching)
+                (void)snprintf(to, size, "the daemon is %s: no job begins",
+                               api->lifecycle.state(api->lifecycle.context));
+        else if (job->pool->paused)
+                (void)snprintf(to, size, "pool '%s' is paused", job->pool->name);
+        else if (job->place == PLACE_HELD)
+                (void)snprintf(to, size,
+                               "handler '%s' has a rest: %u jobs in a row killed their workers; "
+                               "one is tried in %s",
+                               job->handler->name, b->killers,
+                               format_span(b->until > now ? b->until - now : 0, span,
+                                           sizeof(span)));
+        else if (!job->memory && store_error(api->store))
+                (void)snprintf(to, size, "the store fails: %s", store_error(api->store));
+        else if (pool->breaker.open)
+                (void)snprintf(to, size, "the workers of pool '%s' do not start%s%s",
+                               job->pool->name, pool->change_error ? ": " : "",
+                               pool->change_error ? pool->change_error : "");
+        else
+                return false;
+        return true;
+}
+
+static void say_ahead(uint32_t ahead, char *to, size_t size)
+{
+        if (ahead > MAX_AHEAD)
+                (void)snprintf(to, size, "; more than %d jobs are ahead of it", MAX_AHEAD);
+        else if (ahead)
+                (void)snprintf(to, size, "; %u job%s ahead of it", ahead,
+                               ahead == 1 ? " is" : "s are");
+        else
+                (void)snprintf(to, size, "; it is next");
+}
+
+static void say_busy(const Job *job, uint32_t ahead, char *to, size_t size)
+{
+        PoolCount n = pool_count(job->pool->owner);
+        char line[96];
+
+        say_ahead(ahead, line, sizeof(line));
+        if (n.idle + n.busy == 0)
+                (void)snprintf(to, size, "pool '%s' has no worker that is ready (%u are starting)%s",
+                               job->pool->name, n.starting, line);
+        else if (n.idle == 0)
+                (void)snprintf(to, size, "all %u workers of pool '%s' are busy%s", n.busy,
+                               job->pool->name, line);
+        else
+                (void)snprintf(to, size, "it is about to begin%s", line);
+}
+
+static void say_queued(const Api *api, const Job *job, uint32_t ahead, char *to, size_t size)
+{
+        const Slot *slot = job->slot;
+
+        if (slot)
+                (void)snprintf(to, size, "is with worker %s, and begins when that is done with the "
+                                         "job before it",
+                               slot->worker->name);
+        else if (job->place == PLACE_NONE)
+                (void)snprintf(to, size, "is being given to a worker");
+        else if (!say_stopped(api, job, to, size))
+                say_busy(job, ahead, to, size);
+}
+
+static void say_running(const Job *job, char *to, size_t size)
+{
+        const Attempt *a = job_last_attempt(job);
+        usec_t now = clock_steady();
+        char span[64];
+
+        if (job->request == REQUEST_SETTLE) {
+                (void)snprintf(to, size, "attempt %u has ended: %s; the store has yet to note it",
+                               a->number, outcome_name(a->outcome));
+                return;
+        }
+        format_span(now > a->started ? now - a->started : 0, span, sizeof(span));
+        (void)snprintf(to, size, "attempt %u runs on worker %s.%u (pid %d), for %s%s", a->number,
+                       a->pool->name, a->seat, a->pid, span,
+                       job->cancel_asked ? "; its end was asked for" : "");
+}
+
+/* How its last attempt ended says why it has. */
+static void say_ended(const Job *job, char *to, size_t size)
+{
+        const Attempt *a = job_last_attempt(job);
+        const char *words = a && a->certificate ? a->certificate->error : NULL;
+
+        if (job->state == JOB_SUCCEEDED)
+                (void)snprintf(to, size, "attempt %u succeeded", a ? a->number : 0);
+        else if (a)
+                (void)snprintf(to, size, "attempt %u ended: %s%s%s; %s", a->number,
+                               outcome_name(a->outcome), words ? ": " : "", words ? words : "",
+                               job->state == JOB_QUARANTINED ? "it has killed too many workers"
+                               : job->attempt >= job->budget ? "no attempts are left"
+                                                             : "it is not to be tried again");
+        else
+                (void)snprintf(to, size, "it never began");
+}
+
+/* --- Why --- */
+
+/* Jobs that go before it; UINT32_MAX: that can not be said. */
+static uint32_t count_ahead(const Job *job)
+{
+        const JobTies *t = job->ties;
+
+        if (job->state == JOB_QUEUED && job->place == PLACE_READY)
+                return heap_count_before(&job->pool->ready, job->ready_index, MAX_AHEAD + 1);
+        if (job->state == JOB_BLOCKED && t && t->n_units && t->units[0].index != HEAP_NONE)
+                return heap_count_before(&t->units[0].queue->waiters, t->units[0].index,
+                                         MAX_AHEAD + 1);
+        return UINT32_MAX;
+}
+
+static void say(const Api *api, const Job *job, JobState state, uint32_t ahead, char *to,
+                size_t size)
+{
+        if (state == JOB_QUEUED)
+                say_queued(api, job, ahead, to, size);
+        else if (state == JOB_RUNNING)
+                say_running(job, to, size);
+        else if (!reason_write(job, to, size))
+                say_ended(job, to, size);
+}
+
+void why_job(const Request *r)
+{
+        const Job *job = request_job(r, IO_BROOD_WHY_IN_ID);
+        char text[REASON_SIZE];
+        JobState state;
+        uint32_t ahead;
+        Buffer *b;
+
+        if (!job)
+                return;
+        state = job_shown_state(job);
+        ahead = count_ahead(job);
+        say(r->api, job, state, ahead, text, sizeof(text));
+        b = varlink_reply_begin(r->call);
+        emit_string_member(b, "state", slice_of(job_state_name(state)));
+        emit_string_member(b, "reason", slice_of(text));
+        if (ahead <= MAX_AHEAD)
+                emit_int_member(b, "ahead", ahead);
+        varlink_reply_end(r->call, false);
+}
