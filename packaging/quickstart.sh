@@ -29,7 +29,7 @@ install_packages() {
     command -v dpkg-query >/dev/null || return 0 # not Debian: meson says what is missing
     missing=
     for package in gcc libc6-dev meson ninja-build pkg-config \
-        libevent-dev libjansson-dev libsystemd-dev libinih-dev; do
+        libevent-dev libjansson-dev libsystemd-dev libinih-dev libsqlite3-dev; do
         case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) in
         *' installed') ;;
         *) missing="$missing $package" ;;
@@ -111,10 +111,16 @@ SpareWorkers=1
 MaxAttempts=20
 PoisonDeaths=0
 Backoff=10ms
+BackoffMax=100ms
 EOF
+    launch
+}
+
+# Starts it, and waits until both pools have their workers.
+launch() {
     BROOD_MODULE_PATH=$build/lib/modules BROOD_LIBEXEC=$(dirname "$forkserver") \
         "$broodd" --config="$t/config" --socket="$t/brood.sock" \
-        --state-directory="$t/state" --runtime-directory="$t/run" >"$t/log" 2>&1 &
+        --state-directory="$t/state" --runtime-directory="$t/run" >>"$t/log" 2>&1 &
     daemon=$!
     tries=0
     until [ "$(ctl status --json 2>/dev/null | numbers idle '"idle": *2[,}]' | wc -l)" = 2 ]; do
@@ -300,6 +306,38 @@ summary() {
     [ "$deaths" = "$killed" ] || fail "the daemon counted $deaths deaths"
 }
 
+# The daemon itself is killed with jobs queued and one running.
+kill_daemon() {
+    say "Killing broodd itself with SIGKILL, while a job runs and 50 wait"
+    : >"$t/fifty.ids"
+    running=$(ctl submit exec '{"argv": ["sh", "-c", "sleep 1; echo done"]}' --tag=survivor)
+    other=$(ctl submit exec '{"argv": ["sleep", "1"]}')
+    for i in $(seq 50); do
+        ctl submit exec "{\"argv\": [\"echo\", \"$i\"]}" >>"$t/fifty.ids"
+    done
+    tries=0
+    until ctl get "$running" --json | grep -q '"state": *"running"'; do
+        tries=$((tries + 1))
+        [ $tries -le 200 ] || fail "the job does not begin"
+        sleep 0.05
+    done
+    printf '+ kill -9 %s\n' "$daemon"
+    kill -KILL "$daemon"
+    wait "$daemon" 2>/dev/null || true
+    daemon=
+    launch
+    ctl wait "$running" "$other" >/dev/null || fail "the job that ran is lost"
+    n=0
+    while read -r id; do
+        n=$((n + 1))
+        ctl wait "$id" --json | grep -q "\"stdout\": *\"$n\\\\n\"" || fail "job $id is lost"
+    done <"$t/fifty.ids"
+    printf 'all %s that waited have run; the one that ran has two attempts:\n' $n
+    show get "$running"
+    ctl get "$running" --json | grep -q supervisor_died || fail "nobody says that the daemon died"
+    show check-store "$t/state"
+}
+
 # --- from the beginning to the end, which cleans up whatever it is ---
 
 clean_up() {
@@ -336,5 +374,6 @@ checksums
 compressions
 stop_killing
 summary
+kill_daemon
 stop_daemon
 say "Done: nothing was installed, nothing is running; what was built is in ${build#"$top"/}"

@@ -86,7 +86,8 @@ finish() {
 # --- what it needs ---
 
 packages="meson ninja-build pkg-config gcc clang libc6-dev libevent-dev libjansson-dev
-        libsystemd-dev libinih-dev libcmocka-dev varlink-go python3 libclang-rt-14-dev"
+        libsystemd-dev libinih-dev libsqlite3-dev libcmocka-dev varlink-go python3
+        libclang-rt-14-dev sqlite3 strace"
 
 install_packages() {
         command -v dpkg-query >/dev/null || return 0
@@ -170,6 +171,7 @@ integration() {
 checks() {
         step check-includes python3 tests/checks/includes.py
         step check-style python3 tests/checks/style.py
+        step bench-smoke python3 tests/bench/run --smoke --no-build --build="$work/gcc"
 }
 
 # A walk of every fuzzer, from its corpus. (A short, fixed one is a test of each build.)

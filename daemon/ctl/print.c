@@ -126,7 +126,7 @@ Colour colour_of_state(const char *state)
                 { "expired", YELLOW },  { "paused", YELLOW },    { "draining", YELLOW },
                 { "starting", YELLOW }, { "reloading", YELLOW }, { "stopping", YELLOW },
                 { "leaving", YELLOW },  { "blocked", BLUE },     { "scheduled", BLUE },
-                { "spare", FAINT },
+                { "spare", FAINT },     { "dead", RED },         { "gone", FAINT },
         };
 
         for (size_t i = 0; i < ELEMENTS(table); i++)

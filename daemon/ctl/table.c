@@ -34,10 +34,14 @@ void table_fini(Table *t)
 /* Columns that text takes on a terminal. */
 static unsigned shown_width(const char *text)
 {
-        size_t n = mbstowcs(NULL, text, 0);
+        const char *end = text;
         unsigned width = 0;
 
-        if (n == (size_t)-1)
+        while ((signed char)*end > 0) /* control characters are escaped already */
+                end++;
+        if (!*end)
+                return (unsigned)(end - text);
+        if (mbstowcs(NULL, text, 0) == (size_t)-1)
                 return (unsigned)strlen(text);
         for (mbstate_t state = { 0 }; *text;) {
                 wchar_t c;

@@ -31,7 +31,7 @@ static bool jobs_wanted(const Options *o)
         return wanted;
 }
 
-/* There is nothing to put in order, and stdout, to which we may be writing, may be stuck. */
+/* At once: stdout may be stuck. What is written is written line by line, so none is cut. */
 static void leave(int number)
 {
         _exit(STATUS_DONE);
@@ -65,6 +65,7 @@ static void show(Table *t, const json_t *change)
         table_cell(t, colour_of_state(state), "%s", state);
         table_cell(t, FAINT, "%s", get_string(change, "reason"));
         table_print(t, 0);
+        print_flush();
 }
 
 static int show_all(Ctl *ctl, Table *t)

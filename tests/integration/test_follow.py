@@ -92,6 +92,12 @@ class Follower:
             self.next()
         return self
 
+    def take(self, size):
+        """Takes replies with so many bytes of base 64."""
+        while size > 0:
+            self.next()
+            size -= len(base64.b64encode(self.pieces[-1][1]))
+
     def to_end(self):
         while not self.ended:
             self.next()
@@ -276,26 +282,28 @@ def test_a_follower_that_never_reads():
 
 
 def test_the_rest_after_what_was_left_out():
-    """A follower that was too slow and reads again gets the note first, then what comes."""
+    """A follower that was too slow gets more when it has taken half, and the note before that."""
     size = 2 * KEPT
     with Daemon(EXEC) as d, Gate(d) as gate, Gate(d, "done") as done:
-        id = d.submit("exec", sh("read l <$1; head -c $2 /dev/zero | tr '\\0' x; echo big >$3;"
-                                 "read l <$1; echo rest; read l <$1", gate, size, done))
+        id = d.submit("exec", sh("read l <$1; head -c $2 /dev/zero; echo big >$3; read l <$1;"
+                                 "echo lost; read l <$1; echo rest; read l <$1", gate, size, done))
         with follow_surely(d, id) as f:
             gate.go()
-            taken = 0
             assert done.heard() == "big"  # of it only pipes and sockets can still hold some
-            while taken < KEPT:  # so much was kept for it, and not much more
-                f.next()
-                taken += len(f.pieces[-1][1])
+            f.take(KEPT // 4)
+            with follow_surely(d, id) as other:
+                gate.go()
+                other.until(b"lost\n")  # it has come so far, and not to the slow one
+            f.take(KEPT * 3 // 4)  # so much was kept for it, and not much more
             gate.go()
             f.until(b"rest\n")
-            gate.go()
-            f.to_end()
             notes = [int(n) for n in LEFT_OUT.findall(f.text("stderr"))]
-            assert len(f.text("stdout")) - 5 + sum(notes) == size and notes, notes
-            assert LEFT_OUT.sub(b"", f.text("stderr")) == b""
-            assert set(f.text("stdout")[:-5]) == set(b"x")
+            assert len(f.text("stdout")) + sum(notes) == size + 10, notes
+            assert LEFT_OUT.sub(b"", f.text("stderr")) == b"" and len(notes) == 1, notes
+            assert f.pieces[-2][0] == "stderr" and f.pieces[-1] == ("stdout", b"rest\n")
+            assert set(f.text("stdout")[:-5]) == {0}
+            gate.go()
+            assert f.to_end().pieces[-1] == ("stdout", b"rest\n")
 
 
 def test_output_of_a_handler():
@@ -530,6 +538,24 @@ def test_each_follower_gets_its_own_job():
         assert not is_wanted(worker)
 
 
+def test_a_followed_job_that_is_taken_back():
+    """A followed run that stood behind a long one waits elsewhere: this one is not followed."""
+    with Daemon({"diag": diag(min_workers=1)}) as d:
+        for _ in range(50):  # its runs are known to be short
+            d.run("sleep", {"seconds": 0})
+        d.call("PausePool", pool="diag")
+        long_one = d.submit("sleep", {"seconds": 1000})
+        id = d.submit("sleep", {"seconds": 0})
+        with follow_surely(d, id) as f:
+            d.call("ResumePool", pool="diag")
+            worker = d.worker_of(long_one)
+            until(lambda: d.get(id)["state"] == "queued" and not is_wanted(worker["pid"]),
+                  "it was taken back")
+            d.call("Cancel", id=long_one)
+            assert f.to_end().text() == b""
+        assert d.get(id)["state"] == "succeeded"
+
+
 def test_an_attached_command():
     """One with descriptors of its own writes there: its stream just ends."""
     with Daemon(EXEC) as d, Gate(d) as gate:
@@ -552,8 +578,7 @@ def test_an_attached_command():
 def test_the_daemon_stops():
     """Output of a job that runs to its end is heard to its end; one that waits is not heard of."""
     with Daemon(EXEC) as d, Gate(d) as gate:
-        runs = d.submit("exec", sh("read l <$1; echo line; seq 1000 >&2", gate),
-                        durability="memory")
+        runs = d.submit("exec", sh("read l <$1; echo line; seq 1000 >&2", gate))
         waits = d.submit("exec", sh("echo never"), delay_usec=3600 * 10**6, durability="memory")
         with follow_surely(d, runs) as f, follow_surely(d, waits) as g:
             d.worker_of(runs)

@@ -18,7 +18,7 @@ typedef struct Sums {
 typedef struct Audit {
         Sums all, pools[SIM_POOLS];
         uint64_t bytes, kept, kept_bytes, listed, ids, keys, due, finished, finished_own;
-        uint64_t held[SIM_SEMAPHORES], held_back[SIM_HANDLERS];
+        uint64_t held[SIM_SEMAPHORES], held_back[SIM_HANDLERS], claimed[SIM_HANDLERS];
         uint64_t named[SIM_SEMAPHORES][SIM_POOLS], queued[SIM_SEMAPHORES][SIM_POOLS];
 } Audit;
 
@@ -91,8 +91,12 @@ static void add(World *w, Audit *a, const Job *job)
         a->ids++;
         a->listed += job->listed;
         a->due += job->timer_index != HEAP_NONE;
-        for (unsigned i = 0; i < SIM_HANDLERS; i++)
-                a->held_back[i] += job->place == PLACE_HELD && job->handler == w->handlers[i];
+        for (unsigned i = 0; i < SIM_HANDLERS; i++) {
+                if (job->handler != w->handlers[i])
+                        continue;
+                a->held_back[i] += job->place == PLACE_HELD;
+                a->claimed[i] += is_claimed(job);
+        }
 }
 
 /* --- one job --- */
@@ -181,6 +185,7 @@ static void check_sums(World *w, const Audit *a)
 
                 CHECK(w, NULL, a->held_back[i] == h->held.count);
                 CHECK(w, NULL, !h->held.count || h->breaker.broken);
+                CHECK(w, NULL, !h->breaker.trying || a->claimed[i]);
                 if (h->held.count)
                         w->seen[SIM_HELD]++;
         }
@@ -221,8 +226,13 @@ static void check_semaphores(World *w, const Audit *a)
 
 static void check_kept(World *w)
 {
+        const CoreLimits *l = &w->core.limits;
+        bool any = !list_empty(&w->core.finished) || !list_empty(&w->core.finished_own);
         const List *lists[] = { &w->core.finished, &w->core.finished_own };
 
+        if (any && (w->core.kept > l->keep_max ||
+                    (l->keep_bytes && w->core.kept_bytes > l->keep_bytes)))
+                CHECK(w, NULL, core_next_due(&w->core) <= w->now);
         for (unsigned i = 0; i < ELEMENTS(lists); i++) {
                 const Job *job;
 
@@ -236,14 +246,13 @@ static void check_kept(World *w)
 /* Of those who are there nobody was forgotten. */
 static void check_models(World *w, Audit *a)
 {
-        SimJob *m, *next;
+        SimJob *m;
 
-        LIST_FOREACH_SAFE(&w->live, m, next, live) {
+        LIST_FOREACH(&w->live, m, live) {
                 Job *job = table_find(&w->core, &m->id, m->spec.uid);
 
                 if (!job) {
                         CHECK(w, m, m->spec.memory && m->told_end && !m->retrying);
-                        model_set_life(w, m, LIFE_NONE);
                         continue;
                 }
                 add(w, a, job);
@@ -275,7 +284,7 @@ void audit_empty(World *w)
         const Core *c = &w->core;
 
         audit(w);
-        CHECK(w, NULL, list_empty(&w->live) && c->ids.count == 0 && c->open == 0 && c->kept == 0);
+        CHECK(w, NULL, c->ids.count == 0 && c->open == 0 && c->kept == 0);
         CHECK(w, NULL, c->bytes == 0 && c->kept_bytes == 0 && c->timers.count == 0);
         CHECK(w, NULL, w->store.first == w->store.end && "rows of jobs that are gone");
 }

@@ -223,14 +223,6 @@ static void check_refusal(World *w, int e, const Uuid *missing, uint32_t uid, co
                 CHECK(w, NULL, e == CORE_E_POOL_FULL || e == CORE_E_BYTES_FULL);
 }
 
-/* A job in memory is forgotten without a word. */
-static void sync_life(World *w, SimJob *m)
-{
-        if (m->life == LIFE_THERE && m->told_end && m->spec.memory &&
-            !table_find(&w->core, &m->id, m->spec.uid))
-                model_set_life(w, m, LIFE_NONE);
-}
-
 static void submit(World *w, SimJob **models, unsigned n)
 {
         bool duplicate[MAX_BATCH];
@@ -265,7 +257,7 @@ static SimJob *choose(World *w, uint32_t uid, SimJob *const *batch, unsigned n)
                 m = model_twin(w, m);
         if (!m)
                 m = model_new(w, uid);
-        sync_life(w, m);
+        model_sync(w, m);
         for (unsigned i = 0; i < n; i++)
                 if (batch[i] == m) {
                         m->spec.has |= JOB_HAS_ID;
@@ -359,8 +351,9 @@ void clients_retry(World *w)
         m->next = JOB_QUEUED;
         m->cancel_asked = m->cancel_waits = m->cancel_told = false;
         m->deaths = m->failures = m->untouched = m->result_len = 0;
-        m->budget = m->attempt + (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
-                                                      job->pool->policy.max_attempts);
+        m->budget = m->attempt +
+                    MAX((uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
+                                             job->pool->policy.max_attempts), 1u);
         m->not_before = w->now;
         CHECK(w, m, job->budget == m->budget && job->next_state == JOB_QUEUED);
         oracle_listen(w);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Pools and their workers, as daemon/pool has them: a slot is a worker with a line of runs. Only the
- * first of the line has begun for core; the worker may be further, and what it has answered is read
- * later. */
+/* Pools and their workers, as daemon/pool has them: a slot is a worker with a line of runs. Only
+ * the first of the line has begun for core; the worker may be further, and what it has answered is
+ * read later. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ void labour_crash(World *w)
 
 static void remember(World *w, SimJob *m, uint32_t number)
 {
-        w->echoes[w->n_echoes++ % SIM_ECHOES] = (SimEcho){ m, number };
+        w->echoes[w->n_echoes++ % SIM_ECHOES] = (SimEcho){ m, m->incarnation, number };
 }
 
 /* The end of an attempt, told to core. */
@@ -84,8 +84,8 @@ void labour_echo(World *w)
         e = &w->echoes[dice_below(&w->dice, last)];
         job = e->model->life == LIFE_NONE ? NULL : core_find(&w->core, &e->model->id,
                                                              e->model->spec.uid, false);
-        if (!job || job->attempt < e->number)
-                return; /* another job has the id now */
+        if (!job || e->model->incarnation != e->incarnation)
+                return;
         end.certificate = certificate_new("late");
         state = job->state;
         request = job->request;
@@ -242,19 +242,29 @@ static bool claim(World *w, SimPool *p, unsigned n)
         return true;
 }
 
+/* Is there no room, not even for the shortest run? */
+static bool is_busy(const SimPool *p)
+{
+        for (unsigned i = 0; i < SIM_SLOTS; i++) {
+                const SimSlot *slot = &p->slots[i];
+
+                if (slot->alive && !slot->closed && !slot->asked &&
+                    slot->count < (p->pages ? (unsigned)SIM_LINE : 1u))
+                        return false;
+        }
+        return true;
+}
+
 /* Each claim is made with the room that there is for that very job. */
 static void dispatch(World *w, SimPool *p)
 {
         Job *job;
-        unsigned n;
 
+        p->core->busy = is_busy(p);
         while ((job = core_peek(&w->core, p->core, w->now))) {
                 p->full = false;
-                n = room(w, p, job->handler);
-                if (!claim(w, p, n)) {
-                        p->core->busy = n == 0;
+                if (!claim(w, p, room(w, p, job->handler)))
                         return;
-                }
         }
         oracle_listen(w);
         if (w->kind || dice_permille(&w->dice, 200))

@@ -82,7 +82,8 @@ static Options read_options(int argc, char **argv)
                 { "audit-every", required_argument, NULL, 'a' }, { 0 },
         };
         const char *seed = getenv("BROOD_SEED");
-        Options o = { .seed = seed ? number(seed) : 1, .steps = 100000, .runs = 1, .audit_every = 64 };
+        Options o = { .seed = seed ? number(seed) : 1, .steps = 100000, .runs = 1,
+                      .audit_every = 64 };
         int c;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0) {
@@ -97,7 +98,7 @@ static Options read_options(int argc, char **argv)
                         o.runs = number(optarg);
                         break;
                 case 'q':
-                        o.steps = 2500;
+                        o.steps = 10000;
                         o.runs = 2;
                         break;
                 case 'a':

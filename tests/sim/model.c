@@ -88,6 +88,21 @@ void model_set_life(World *w, SimJob *m, SimLife life)
         m->life = life;
 }
 
+void model_sync(World *w, SimJob *m)
+{
+        if (m->life == LIFE_THERE && m->told_end && m->spec.memory &&
+            !table_find(&w->core, &m->id, m->spec.uid))
+                model_set_life(w, m, LIFE_NONE);
+}
+
+void model_sync_all(World *w)
+{
+        SimJob *m, *next;
+
+        LIST_FOREACH_SAFE(&w->live, m, next, live)
+                model_sync(w, m);
+}
+
 void model_free_all(World *w)
 {
         for (uint32_t i = 0; i < w->n_jobs; i++)

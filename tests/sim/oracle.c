@@ -33,6 +33,8 @@ void oracle_submitted(World *w, SimJob *m, Job *job)
 
         CHECK(w, m, m->life == LIFE_NONE && !job->listed && job->request == REQUEST_ADMIT);
         model_set_life(w, m, LIFE_ASKED);
+        m->incarnation++;
+        m->in_memory = s->memory;
         m->job = job;
         m->seq = job->seq;
         m->state = m->next = JOB_QUEUED;
@@ -292,8 +294,9 @@ static bool may_be_cancelled(const World *w, const SimJob *m)
         for (unsigned i = 0; i < m->spec.n_after; i++) {
                 const SimJob *before = model_of_id(w, &m->spec.after[i], m->spec.uid);
 
-                if (before && before->bad_once)
-                        return true;
+                if (before && (before->bad_once ||
+                               (before->in_memory && before->life == LIFE_NONE)))
+                        return true; /* that one in memory has succeeded may be lost with it */
         }
         return false;
 }

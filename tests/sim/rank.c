@@ -4,8 +4,8 @@
  * pool of better rank (the higher priority, then who was ready first), or any at all, that is
  * `free`:
  *
- * - it is queued, or blocked by semaphores alone, nobody has asked for its end, and neither it is on
- *   its way anywhere (a request is under way: its admission, its way back; the claim was made or
+ * - it is queued, or blocked by semaphores alone, nobody has asked for its end, and it is neither
+ *   on its way anywhere (a request is under way: its admission, its way back; the claim was made or
  *   told) nor with a worker;
  * - the breaker of its handler is closed, or it is ready and the one that is to be tried;
  * - of each semaphore that it names more units are left than there are jobs of better rank that
@@ -14,9 +14,21 @@
  * - it is in memory, or the store works. While the store is down a durable job at the head holds up
  *   those behind it, so then nothing is said of jobs that are behind. */
 
-#include "core/rank.h"
+#include <string.h>
+
 #include "base/macros.h"
+#include "core/semaphore.h"
 #include "world.h"
+
+/* Does a job go before another? Written once more, not taken from core. */
+static bool is_better(const Job *a, const Job *b)
+{
+        if (a->priority != b->priority)
+                return a->priority > b->priority;
+        if (a->order != b->order)
+                return a->order < b->order;
+        return memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes)) < 0;
+}
 
 void rank_look(const World *w, SimView *view)
 {
@@ -39,7 +51,7 @@ static uint64_t before_it(const World *w, unsigned semaphore, const Job *job)
 
         LIST_FOREACH(&w->core.all, j, all)
                 n += j->state == JOB_BLOCKED && j->ties && j->ties->n_units > 1 &&
-                     j->ties->units[0].index != HEAP_NONE && rank_before(j, job) &&
+                     j->ties->units[0].index != HEAP_NONE && is_better(j, job) &&
                      model_of_id(w, &j->id, j->uid)->spec.units & (1u << semaphore);
         return n;
 }
@@ -68,6 +80,20 @@ static bool is_free(const World *w, const SimView *view, const Job *job)
         return has_units(w, view, m, job);
 }
 
+/* The last unit goes to nobody while a better job that names several stands first in a pool that
+ * could run it. */
+static void check_last_unit(World *w, const SimJob *m, const Job *claimed, unsigned semaphore)
+{
+        const SemaphoreQueue *q;
+
+        LIST_FOREACH(&w->semaphores[semaphore]->queues, q, link) {
+                const JobUnit *first = heap_peek(&q->waiters);
+
+                CHECK(w, m, !first || first->job->ties->n_units < 2 || q->pool->busy ||
+                                    q->pool->paused || !is_better(first->job, claimed));
+        }
+}
+
 void rank_check_claim(World *w, const SimView *view, const Job *claimed)
 {
         const SimJob *m = model_of(w, claimed);
@@ -75,13 +101,18 @@ void rank_check_claim(World *w, const SimView *view, const Job *claimed)
 
         CHECK(w, m, view->allowed[m->spec.handler]);
         CHECK(w, m, !w->core.store_down || claimed->memory);
-        for (unsigned i = 0; i < SIM_SEMAPHORES; i++)
-                CHECK(w, m, !(m->spec.units & (1u << i)) || view->left[i]);
+        for (unsigned i = 0; i < SIM_SEMAPHORES; i++) {
+                if (!(m->spec.units & (1u << i)))
+                        continue;
+                CHECK(w, m, view->left[i] > 0);
+                if (view->left[i] == 1)
+                        check_last_unit(w, m, claimed, i);
+        }
         if (w->core.store_down)
                 return;
         LIST_FOREACH(&w->core.all, job, all)
                 if (job != claimed && job->pool == claimed->pool && !job_state_ended(job->state) &&
-                    rank_before(job, claimed) && is_free(w, view, job))
+                    is_better(job, claimed) && is_free(w, view, job))
                         world_fail(w, model_of(w, job), "a job of lower rank was claimed");
 }
 

@@ -107,7 +107,8 @@ static void write_attempts(const World *w, SimRow *row, const JobHistory *h)
                 abort();
         row->n_attempts = h->n_attempts;
         for (uint32_t i = 0; i < h->n_attempts; i++) {
-                row->attempts[i] = (SimAttempt){ h->attempts[i], pool_index(w, h->attempts[i].pool) };
+                row->attempts[i].attempt = h->attempts[i];
+                row->attempts[i].pool = pool_index(w, h->attempts[i].pool);
                 row->attempts[i].attempt.certificate = NULL;
         }
 }

@@ -120,6 +120,7 @@ static SimRow *row_for(World *w, const StoreItem *item)
                 memset(s->rows + s->capacity, 0, (more - s->capacity) * sizeof(SimRow *));
                 s->capacity = more;
         }
+        s->first = MIN(s->first, seq); /* numbers begin anew when the store was empty */
         s->end = MAX(s->end, seq + 1);
         s->rows[seq] = calloc(1, sizeof(SimRow));
         if (!s->rows[seq])

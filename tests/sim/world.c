@@ -11,6 +11,7 @@
 #include "base/macros.h"
 
 enum {
+        SYNC_EVERY = 64,    /* steps */
         MAX_TURNS = 500,    /* of one settling */
         KIND_ROUNDS = 4000, /* until all that is open has ended */
         CROWD = 120,        /* open jobs; then fewer come */
@@ -151,8 +152,7 @@ static void crash(World *w)
 {
         w->crash = false;
         world_note(w, SIM_CRASH, SIM_NOBODY, (int64_t)w->core.open, w->store.working);
-        if (!one_in(w, 3))
-                audit(w);
+        audit(w);
         storage_crash(w);
         labour_crash(w);
         core_fini(&w->core);
@@ -212,6 +212,8 @@ static bool deliver(World *w)
                         clients_event(w, job, events & ~(unsigned)EVENT_CLAIMED);
                 if (events & EVENT_CLAIMED)
                         labour_run(w, job);
+                if (!w->kind && one_in(w, 200))
+                        clients_cancel(w); /* a client is gone, and its attached job with it */
                 w->crash |= !w->kind && one_in(w, 20000);
         }
         return any;
@@ -332,6 +334,8 @@ void world_step(World *w)
         oracle_listen(w);
         if (!w->crash && !one_in(w, 8))
                 settle(w);
+        if (w->step % SYNC_EVERY == 0)
+                model_sync_all(w);
         if (w->crash)
                 crash(w);
         else if (w->step % w->audit_every == 0)

@@ -57,6 +57,7 @@ typedef enum SimLife {
 
 typedef struct SimJob {
         uint32_t index;       /* stands in its id, too */
+        uint32_t incarnation; /* jobs that had this id */
         Uuid id;
         struct SimJob *twin;  /* another user's job of the same id */
         List live;            /* World.live, unless LIFE_NONE */
@@ -67,6 +68,7 @@ typedef struct SimJob {
 
         JobState state, next; /* as heard; what its settlement is to bring */
         bool listed, settling;
+        bool in_memory;       /* from the first: the store never had it */
         bool acked;           /* a client was told that it exists */
         bool told_end;        /* … and that it has ended */
         bool unknown;         /* a client does not know whether it was taken */
@@ -82,7 +84,7 @@ typedef struct SimJob {
 
         uint32_t attempt, budget, failures, deaths, untouched;
         bool touched;
-        uint32_t executed, executions; /* the highest number that a worker began; how many it were */
+        uint32_t executed, executions; /* the highest number that a worker began; how many */
         uint32_t result_number, result_len;
 } SimJob;
 
@@ -176,6 +178,7 @@ typedef struct SimPool {
 
 typedef struct SimEcho {
         SimJob *model;
+        uint32_t incarnation;
         uint32_t number;
 } SimEcho;
 
@@ -255,6 +258,9 @@ SimJob *model_of(const World *w, const Job *job);
 /* One of the last; NULL: there is none yet. */
 SimJob *model_pick(World *w);
 void model_set_life(World *w, SimJob *m, SimLife life);
+/* A job in memory is forgotten without a word. */
+void model_sync(World *w, SimJob *m);
+void model_sync_all(World *w);
 void model_free_all(World *w);
 /* Payloads that tell whose they are. */
 Slice model_args(const SimJob *m, char *to);

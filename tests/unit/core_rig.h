@@ -428,6 +428,7 @@ static inline void rig_init(Rig *r, const CoreLimits *limits)
         assert_non_null(r->pool);
         assert_non_null(r->handler);
         r->pool->policy = RIG_POLICY;
+        r->pool->owner = r;
         core_bind_handler(&r->core, r->handler, r->pool);
         r->n_notes = 0;
 }
@@ -474,6 +475,7 @@ static inline CorePool *rig_pool(Rig *r, const char *name)
 
         assert_non_null(pool);
         pool->policy = RIG_POLICY;
+        pool->owner = r;
         return pool;
 }
 

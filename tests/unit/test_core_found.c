@@ -84,6 +84,25 @@ static void the_result_of_a_failed_attempt_is_not_counted_with_open_jobs(void **
         assert_int_equal(r->core.bytes, 0);
 }
 
+/* What their results need was taken off, and had never been added: the sum wrapped. */
+static void what_has_ended_is_counted_with_its_result_after_a_restart(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new((CoreLimits){ .keep = USEC_INFINITY, .keep_max = 100,
+                                                      .keep_bytes = 1 << 20 });
+        JobRecord record = { .spec = rig_spec(r), .pool = r->pool, .seq = 1,
+                             .state = JOB_CANCELLED, .budget = 3, .result = SLICE("{\"r\":1}"),
+                             .submitted = r->now - 10, .ready_at = r->now - 5,
+                             .order = r->now - 10, .ended = r->now - 8 };
+        Job *job;
+
+        assert_int_equal(core_restore(&r->core, &record, &job), 0);
+        core_resume(&r->core, r->now);
+        rig_sound(r);
+        assert_int_equal(r->core.kept_bytes, job->bytes + 7);
+        rig_wait(r, 1);
+        assert_int_equal(r->core.kept, 1);
+}
+
 /* It was removed from the store while a call looked at it; its arguments were there. */
 static void what_the_store_has_removed_with_its_arguments_is_not_retried(void **state UNUSED)
 {
@@ -128,7 +147,6 @@ static void a_unit_is_not_kept_for_a_pool_that_nobody_runs(void **state UNUSED)
         JobSpec spec = rig_spec(r), hog = rig_spec(r), single = rig_spec(r);
         Job *first, *second;
 
-        r->pool->owner = gone->owner = r;
         spec.handler = rig_handler(r, "render", gone);
         spec.units = s;
         spec.n_units = 2;
@@ -215,6 +233,7 @@ int main(void)
                 cmocka_unit_test(a_store_that_is_down_for_long_costs_no_more_than_is_too_many),
                 cmocka_unit_test(of_held_jobs_one_is_released_to_be_tried),
                 cmocka_unit_test(the_result_of_a_failed_attempt_is_not_counted_with_open_jobs),
+                cmocka_unit_test(what_has_ended_is_counted_with_its_result_after_a_restart),
                 cmocka_unit_test(what_the_store_has_removed_with_its_arguments_is_not_retried),
                 cmocka_unit_test(while_the_store_is_down_a_durable_job_keeps_no_memory_job_back),
                 cmocka_unit_test(a_unit_is_not_kept_for_a_pool_that_nobody_runs),

@@ -88,7 +88,7 @@ static void describe_job(FILE *f, const Job *j)
                       uuid_text(&j->id).text, job_state_name((JobState)j->state), j->handler->name,
                       j->pool->name, j->uid, j->gid, j->has, j->priority, j->attempt, j->budget,
                       j->submitted, j->ready_at, j->ended, j->order, j->seq, j->memory,
-                      j->cancel_asked, j->touched, j->no_ttl, j->args_shed, j->result_shed,
+                      j->cancel_asked && !job_state_ended((JobState)j->state), j->touched, j->no_ttl, j->args_shed, j->result_shed,
                       j->has_key);
         for (unsigned bit = 1; bit & JOB_NUMBERS; bit <<= 1)
                 (void)fprintf(f, "  number %u: %lu\n", bit, job_number(j, (uint16_t)bit, 42));
@@ -433,12 +433,11 @@ static void what_is_no_list_of_ended_attempts_is_refused(void **state UNUSED)
                 "[{\"number\":1,\"outcome\":\"sunshine\"}]", "[{\"number\":1,\"outcome\":7}]",
                 "[{\"number\":1,\"outcome\":\"error\"}] x",
         };
-        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
                 Job *job = rig_job(r);
 
-                job->attempt = 1;
                 CHECK(!attempts_read(&r->core, job, slice_of(cases[i])), cases[i]);
         }
 }
@@ -1001,13 +1000,14 @@ static void run_on_full_disk(World *w)
         spec.args = LARGE_ARGS;
         refused = rig_submit(w->r, &spec);
         for (int i = 0; i < 2000 && !store_error(w->store); i++) { /* the log may have room left */
-                world_work(w);
-                if (store_is_idle(w->store)) {
-                        spec.id = uuid_of(++w->r->ids);
-                        refused = rig_submit(w->r, &spec);
-                } else if (!store_error(w->store)) {
+                if (world_work(w))
+                        continue;
+                if (!store_is_idle(w->store)) {
                         world_turn(w);
+                        continue;
                 }
+                spec.id = uuid_of(++w->r->ids);
+                refused = rig_submit(w->r, &spec);
         }
         assert_non_null(store_error(w->store));
         assert_non_null(strstr(store_error(w->store), "the disk is full"));

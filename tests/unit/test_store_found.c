@@ -69,8 +69,8 @@ static void what_a_memory_job_has_met_is_not_lost_with_a_batch(void **state UNUS
 static void a_delayed_job_is_not_ready_because_it_waits_for_nobody(void **state UNUSED)
 {
         AUTO(world_free) World *w = open_world();
-        JobSpec spec = rig_spec(w->r);
         Job *first = world_job(w), *second;
+        JobSpec spec = rig_spec(w->r);
 
         spec.has = JOB_HAS_DELAY;
         spec.delay = 10 * USEC_PER_SEC;
