@@ -52,7 +52,7 @@ static void write_spec(Buffer *b, const Job *job, bool payload)
         write_list(b, "semaphores", job, JOB_HAS_SEMAPHORES);
         write_list(b, "tags", job, JOB_HAS_TAGS);
         if (job->has & JOB_HAS_DURABILITY)
-                emit_string_member(b, "durability", job->memory ? SLICE("memory") : SLICE("fsync"));
+                emit_string_member(b, "durability", job->memory && !job->gone ? SLICE("memory") : SLICE("fsync"));
         if (job->has & JOB_HAS_ATTACHED)
                 emit_bool_member(b, "attached", true);
         emit_close(b, '}');

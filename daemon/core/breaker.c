@@ -4,23 +4,23 @@
 
 #include "core/retry.h"
 
-void handler_breaker_claimed(HandlerBreaker *b)
+bool handler_breaker_claimed(HandlerBreaker *b)
 {
-        b->trying = b->broken > 0;
+        b->trying |= b->broken > 0;
+        return b->broken > 0;
 }
 
-void handler_breaker_unclaimed(HandlerBreaker *b)
+void handler_breaker_untried(HandlerBreaker *b)
 {
         b->trying = false;
 }
 
-bool handler_breaker_killed(HandlerBreaker *b, bool first, uint32_t limit, usec_t now)
+bool handler_breaker_killed(HandlerBreaker *b, bool first, bool trial, uint32_t limit, usec_t now)
 {
-        bool tried = b->trying;
-
-        b->trying = false;
         b->killers += first;
-        if (b->broken ? !tried : !limit || b->killers < limit)
+        if (trial)
+                b->trying = false;
+        if (b->broken ? !trial : !limit || b->killers < limit)
                 return b->broken > 0; /* if it is open, this job had begun before */
         b->broken++;
         b->until = usec_add(now, retry_backoff(HANDLER_BREAK, HANDLER_BREAK_MAX, b->broken, 0));

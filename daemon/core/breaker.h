@@ -29,11 +29,13 @@ static inline bool handler_breaker_allows(const HandlerBreaker *b, usec_t now)
         return !b->broken || (!b->trying && b->until <= now);
 }
 
-/* A job is claimed; it has come back without having begun. */
-void handler_breaker_claimed(HandlerBreaker *b);
-void handler_breaker_unclaimed(HandlerBreaker *b);
+/* A job is claimed. Returns true if it is the one that is tried. */
+bool handler_breaker_claimed(HandlerBreaker *b);
+/* The one that was tried has told nothing: it has come back without having begun, or so. */
+void handler_breaker_untried(HandlerBreaker *b);
 
-/* A worker died of a job; `first` of this job. `limit` 0: off. Returns true if it is open now. */
-bool handler_breaker_killed(HandlerBreaker *b, bool first, uint32_t limit, usec_t now);
+/* A worker died of a job; for the `first` time of this job; which was the `trial`. `limit` 0: off.
+ * Returns true if it is open now. */
+bool handler_breaker_killed(HandlerBreaker *b, bool first, bool trial, uint32_t limit, usec_t now);
 /* A worker survived a job. Returns true if it was open. */
 bool handler_breaker_survived(HandlerBreaker *b);

@@ -27,6 +27,7 @@ void place_leave(Job *job)
         if (job->place == PLACE_NONE)
                 return;
         heap_remove(heap_of(job), job);
+        job->handler->ready -= job->place != PLACE_HELD;
         job->place = PLACE_NONE;
 }
 
@@ -34,6 +35,7 @@ void place_ready(Job *job)
 {
         ASSERT(job->place == PLACE_NONE);
         job->place = PLACE_READY;
+        job->handler->ready++;
         if (heap_push(&job->pool->ready, job) < 0)
                 abort(); /* room was reserved when it was admitted */
 }
@@ -42,9 +44,11 @@ int place_arriving(Job *job)
 {
         int r = heap_push(&job->pool->arriving, job);
 
-        if (r == 0)
-                job->place = PLACE_ARRIVING;
-        return r;
+        if (r < 0)
+                return r;
+        job->place = PLACE_ARRIVING;
+        job->handler->ready++;
+        return 0;
 }
 
 static bool place_held(Job *job)
@@ -101,14 +105,36 @@ static void wake_waiter(Core *core, CorePool *pool)
         core_event(core, job, EVENT_CHANGED);
 }
 
+/* Can it only be claimed by a commit? Not where the store has it as claimed already. */
+static bool needs_store(const Job *job)
+{
+        return !job->memory && !job->claim_kept;
+}
+
+/* While the store is down: of the first that are ready, the best that needs no store. */
+static Job *best_without_store(const CorePool *pool)
+{
+        Job *best = NULL;
+
+        for (uint32_t i = 0; i < MIN(pool->ready.count, (uint32_t)PEEK_WORK); i++) {
+                Job *job = pool->ready.items[i];
+
+                if (!needs_store(job) && (!best || rank_before(job, best)))
+                        best = job;
+        }
+        return best;
+}
+
 static Job *best_ready(Core *core, CorePool *pool, usec_t now)
 {
         Job *job;
 
-        wake_waiter(core, pool);
         for (int i = 0; i < PEEK_WORK; i++) {
+                wake_waiter(core, pool);
                 job = heap_peek(&pool->ready);
-                if (!job || (core->store_down && !job->memory))
+                if (job && core->store_down && needs_store(job))
+                        job = best_without_store(pool);
+                if (!job)
                         return NULL;
                 if (may_run(job, now))
                         return job;
@@ -158,7 +184,7 @@ Job *core_claim(Core *core, CorePool *pool, unsigned room, usec_t now)
                 return NULL;
         pool->claiming++;
         semaphores_take(job);
-        handler_breaker_claimed(&job->handler->breaker);
+        job->trial = handler_breaker_claimed(&job->handler->breaker);
         if (job->place == PLACE_ARRIVING) {
                 job->claim = true; /* goes with the admission that is asked for already */
                 pool->admitting--;
@@ -176,7 +202,9 @@ Job *core_claim(Core *core, CorePool *pool, unsigned room, usec_t now)
 void claim_drop(Job *job)
 {
         semaphores_give(job);
-        handler_breaker_unclaimed(&job->handler->breaker);
+        if (job->trial)
+                handler_breaker_untried(&job->handler->breaker);
+        job->trial = false;
         job->slot = NULL;
 }
 
@@ -194,7 +222,7 @@ bool core_is_overtaken(const Job *job)
 {
         const Job *first = heap_peek(&job->pool->ready);
 
-        return first && rank_before(first, job) && (first->claim_kept || first->memory);
+        return first && rank_before(first, job) && !needs_store(first);
 }
 
 void core_unclaim(Core *core, Job *job, usec_t now)

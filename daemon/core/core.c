@@ -67,7 +67,8 @@ Job *core_next_mark(Core *core)
         if (!job)
                 return NULL;
         list_remove(&job->link);
-        if (job->state == JOB_QUEUED)
+        job->mark_asked = job->state == JOB_RUNNING;
+        if (!job->mark_asked)
                 job->claim_kept = false; /* it is claimed anew when its turn comes */
         return job;
 }
@@ -75,7 +76,7 @@ Job *core_next_mark(Core *core)
 void core_marked(Core *core, Job *job, bool durable)
 {
         core_shed(core, job);
-        if (durable)
+        if (durable && job->mark_asked)
                 core_event(core, job, EVENT_MARKED);
         else if (job->state == JOB_RUNNING && job->cancel_asked)
                 core_mark(core, job);
@@ -268,15 +269,16 @@ static void note_breaker(Job *job, const AttemptEnd *end, bool untouched, usec_t
         HandlerBreaker *b = &job->handler->breaker;
 
         if (end->outcome == OUTCOME_WORKER_DIED && !untouched) {
-                handler_breaker_killed(b, job->history->deaths == 1,
+                handler_breaker_killed(b, job->history->deaths == 1, job->trial,
                                        job->pool->policy.breaker_deaths, now);
         } else if (end->outcome == OUTCOME_SUCCEEDED || end->outcome == OUTCOME_ERROR ||
                    end->outcome == OUTCOME_COMMAND_FAILED) {
                 if ((b->broken || b->killers) && handler_breaker_survived(b))
                         handler_release(job->handler, UINT32_MAX);
-        } else {
-                handler_breaker_unclaimed(b);
+        } else if (job->trial) {
+                handler_breaker_untried(b);
         }
+        job->trial = false;
 }
 
 /* What the end of the attempt adds to the job's history. */
@@ -467,11 +469,19 @@ static bool reopen(Core *core, Job *job)
                job_history(job) && table_take_key(core, job);
 }
 
+/* What the pool says that serves its handler now; one at the least, if none does. */
+static uint32_t max_attempts(const Job *job)
+{
+        const CorePool *pool = job->handler->pool ? job->handler->pool : job->pool;
+
+        return MAX((uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS, pool->policy.max_attempts), 1u);
+}
+
 bool core_retry(Core *core, Job *job, usec_t now)
 {
         JobHistory *h;
 
-        if (!job_state_ended(job->state) || job->state == JOB_SUCCEEDED ||
+        if (!job_state_ended(job->state) || job->state == JOB_SUCCEEDED || job->gone ||
             job->request != REQUEST_NONE || !reopen(core, job))
                 return false;
         list_remove(&job->link);
@@ -485,8 +495,7 @@ bool core_retry(Core *core, Job *job, usec_t now)
         h->deaths = h->failures = h->untouched = 0;
         job->cancel_asked = false;
         job->no_ttl = true; /* its time was up; the new budget has none */
-        job->budget = job->attempt + (uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
-                                                          job->pool->policy.max_attempts);
+        job->budget = job->attempt + max_attempts(job);
         job->ended = 0;
         job->ready_at = now;
         job->next_state = JOB_QUEUED;

@@ -40,6 +40,7 @@ typedef struct CoreHandler {
         usec_t run_usec; /* how long a run took lately; 0: not known */
         HandlerBreaker breaker;
         Heap held; /* ready jobs that the breaker keeps back */
+        uint32_t ready; /* jobs of it that are ready, or arriving */
         List link;
 } CoreHandler;
 

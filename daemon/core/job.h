@@ -171,10 +171,13 @@ struct Job {
         uint8_t request;    /* JobRequest */
         uint8_t events;     /* JobEvents that nobody has seen yet */
         uint8_t place;      /* JobPlace */
+        bool args_elsewhere; /* large arguments have an allocation of their own; no bit of the word
+                                below: the storage thread looks at it */
         bool listed : 1;       /* admitted: queries show it */
         bool memory : 1;       /* the store does not have it, and is not to */
         bool attached : 1;
-        bool args_elsewhere : 1; /* large arguments have an allocation of their own */
+        bool trial : 1;        /* its handler is tried with it: breaker.h */
+        bool gone : 1;         /* the store has let it go: it is only shown for a while */
         bool cancel_asked : 1; /* ends as cancelled unless it succeeds */
         bool touched : 1;      /* a worker has begun it, at least once */
         bool claim : 1;        /* the claim goes with the admission */
@@ -183,6 +186,7 @@ struct Job {
         bool no_ttl : 1;       /* a new budget has none */
         bool args_shed : 1;    /* its large arguments are only in the store just now */
         bool result_shed : 1;  /* so is its large result */
+        bool mark_asked : 1;   /* the store is being told that its end was asked for */
         bool fetching : 1;     /* the store was asked for them */
         bool in_events : 1;
         bool has_key : 1;      /* its key is taken */

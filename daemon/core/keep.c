@@ -67,9 +67,16 @@ static void forget_later(Core *core, Job *job, usec_t now)
         table_set_due(core, job, now + USEC_PER_SEC);
 }
 
+/* The store has it, and can not let it go just now. */
+static bool is_stuck(const Core *core, const Job *job)
+{
+        return core->store_down && !job->memory;
+}
+
 static void forget(Core *core, Job *job, usec_t now)
 {
-        if (job->in_events || job->request != REQUEST_NONE || job->calls || job->fetching) {
+        if (job->in_events || job->request != REQUEST_NONE || job->calls || job->fetching ||
+            is_stuck(core, job)) {
                 forget_later(core, job, now);
                 return;
         }
@@ -86,14 +93,15 @@ void forget_completed(Core *core, Job *job, bool durable, usec_t now)
 {
         keep_in(core, job, true);
         if (!durable) {
-                forget_later(core, job, now);
-        } else {
-                job->memory = true; /* the store has it no more */
-                if (job->calls || job->in_events || job->fetching)
-                        forget_later(core, job, now);
-                else
-                        core_forget(core, job);
+                if (job->has & JOB_HAS_KEEP)
+                        table_set_due(core, job, now + USEC_PER_SEC);
+                return; /* else it is the first to be looked at again */
         }
+        job->memory = job->gone = true;
+        if (job->calls || job->in_events || job->fetching)
+                forget_later(core, job, now);
+        else
+                core_forget(core, job);
 }
 
 static void forget_old(Core *core, usec_t now)
@@ -102,7 +110,8 @@ static void forget_old(Core *core, usec_t now)
                 bool much = too_much_kept(core);
                 Job *oldest = much ? first_ended(core) : LIST_FIRST(&core->finished, Job, link);
 
-                if (!oldest || (!much && usec_add(oldest->ended, core->limits.keep) > now))
+                if (!oldest || is_stuck(core, oldest) ||
+                    (!much && usec_add(oldest->ended, core->limits.keep) > now))
                         return;
                 forget(core, oldest, now);
         }
@@ -131,7 +140,7 @@ static void try_breakers(Core *core, usec_t now)
         CoreHandler *h;
 
         LIST_FOREACH(&core->handlers, h, link)
-                if (h->held.count && handler_breaker_allows(&h->breaker, now))
+                if (h->held.count && !h->ready && handler_breaker_allows(&h->breaker, now))
                         handler_release(h, 1);
 }
 
@@ -156,7 +165,7 @@ static usec_t next_try(const Core *core)
         usec_t due = USEC_INFINITY;
 
         LIST_FOREACH(&core->handlers, h, link)
-                if (h->held.count && !h->breaker.trying)
+                if (h->held.count && !h->ready && !h->breaker.trying)
                         due = MIN(due, h->breaker.until);
         return due;
 }
@@ -167,9 +176,13 @@ usec_t core_next_due(const Core *core)
         const Job *oldest = LIST_FIRST(&core->finished, Job, link);
         usec_t due = MIN(job ? job->due : USEC_INFINITY, next_try(core));
 
-        if (core->unfinished || (too_much_kept(core) && first_ended(core)))
+        const Job *first = too_much_kept(core) ? first_ended(core) : NULL;
+
+        if (core->unfinished || (first && !is_stuck(core, first)))
                 return 0;
-        return oldest ? MIN(due, usec_add(oldest->ended, core->limits.keep)) : due;
+        return oldest && !is_stuck(core, oldest)
+                       ? MIN(due, usec_add(oldest->ended, core->limits.keep))
+                       : due;
 }
 
 /* --- large payloads --- */
@@ -215,7 +228,8 @@ void core_unshed(Core *core, Job *job, char *args, size_t args_len, char *result
         if (args && job->args_shed)
                 count_bytes(core, job, job_set_args(job, MOVE_PTR(args), args_len));
         if (result && job->result_shed) {
-                count_bytes(core, job, (int64_t)result_len);
+                if (job_state_ended(job->state)) /* of an open job only its own bytes count */
+                        count_bytes(core, job, (int64_t)result_len);
                 job->history->result = MOVE_PTR(result);
                 job->history->result_len = result_len;
                 job->result_shed = false;

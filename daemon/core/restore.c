@@ -68,25 +68,25 @@ int core_restore(Core *core, const JobRecord *r, Job **ret)
         job->ready_at = r->ready_at;
         job->ended = r->ended;
         job->seq = r->seq;
-        job->attached = r->spec.has & JOB_HAS_ATTACHED;
-        job->touched = r->started != 0;
-        job->cancel_asked = job->attached; /* who it was attached to is gone */
         job->args_shed = r->args_shed;
         job->result_shed = r->result_shed;
         job->state = (uint8_t)first_state(r->state);
+        job->attached = r->spec.has & JOB_HAS_ATTACHED;
+        job->touched = r->started != 0;
+        job->cancel_asked = job->attached; /* who it was attached to is gone */
+        if (!empty)
+                e = restore_words(job, r);
         job->listed = true;
         list_append(&core->all, &job->all);
         count(core, job);
-        if (!job_state_ended(job->state) && !table_take_key(core, job))
+        if (e == 0 && !job_state_ended(job->state) && !table_take_key(core, job))
                 e = -ENOMEM;
-        if (e == 0 && !empty)
-                e = restore_words(job, r);
-        if (e == 0 && job->attached && !job_state_ended(job->state))
-                job_set_reason(job, "its client's connection went with the daemon");
         if (e < 0) {
                 core_forget(core, job);
                 return e;
         }
+        if (job->attached && !job_state_ended(job->state))
+                job_set_reason(job, "its client's connection went with the daemon");
         core->last_seq = MAX(core->last_seq, r->seq);
         core->last_order = MAX(core->last_order, r->order);
         *ret = job;

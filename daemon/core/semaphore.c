@@ -134,6 +134,19 @@ int semaphores_move(Job *job, CorePool *to)
         return 0;
 }
 
+/* Could it run at all, as the config is? */
+static bool has_a_chance(const Job *job)
+{
+        const CorePool *pool = job->pool;
+
+        if (!pool->owner || pool->busy || pool->paused)
+                return false;
+        for (unsigned i = 0; i < job->ties->n_units; i++)
+                if (!job->ties->units[i].semaphore->size)
+                        return false;
+        return true;
+}
+
 /* Does somebody who goes before the job, needs more than this, and whose pool could run it, wait
  * for a unit? */
 static bool is_kept_for_another(const CoreSemaphore *s, const Job *job)
@@ -144,7 +157,7 @@ static bool is_kept_for_another(const CoreSemaphore *s, const Job *job)
                 const JobUnit *first = heap_peek(&q->waiters);
 
                 if (first && first->job != job && first->job->ties->n_units > 1 &&
-                    !q->pool->busy && !q->pool->paused && rank_before(first->job, job))
+                    rank_before(first->job, job) && has_a_chance(first->job))
                         return true;
         }
         return false;

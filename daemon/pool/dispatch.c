@@ -22,34 +22,38 @@ static unsigned idle_slots(const Pool *pool)
         return n;
 }
 
-/* How many jobs of this handler could go to slots now. */
-static unsigned room(const Pool *pool, const CoreHandler *handler)
+/* How many jobs whose runs take so long could go to slots now. */
+static unsigned room(const Pool *pool, usec_t run_usec)
 {
         const Worker *w;
         unsigned n = 0, looked = 0, idle = idle_slots(pool);
 
         LIST_FOREACH(&pool->workers, w, in_pool) {
                 for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
-                        n += slot_room(&w->slots[i], handler);
+                        n += slot_room(&w->slots[i], run_usec);
                 if (++looked == MAX_LOOK)
                         break;
         }
         return MAX(n, idle);
 }
 
+/* Each job is claimed by the room that there is for runs of its handler. */
 void dispatch_pool(Pool *pool, usec_t now)
 {
         Core *core = pool->pools->core;
-        Job *job = core_peek(core, pool->core, now);
-        unsigned n;
+        const CoreHandler *of = NULL;
+        unsigned n = 0;
+        Job *job;
 
-        if (!job)
-                return;
+        pool->core->busy = room(pool, 1) == 0;
         pool->full = false;
-        n = room(pool, job->handler);
-        pool->core->busy = n == 0;
-        while (core_claim(core, pool->core, n, now))
-                ;
+        while ((job = core_peek(core, pool->core, now))) {
+                if (job->handler != of)
+                        n = room(pool, job->handler->run_usec);
+                of = job->handler;
+                if (!core_claim(core, pool->core, n, now))
+                        return;
+        }
 }
 
 static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
@@ -61,7 +65,7 @@ static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
                 if (looked++ == MAX_LOOK)
                         return NULL;
                 for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
-                        if (slot_room(&w->slots[i], handler)) {
+                        if (slot_room(&w->slots[i], handler->run_usec)) {
                                 list_remove(&w->in_pool); /* the next one is another's turn */
                                 list_append(&pool->workers, &w->in_pool);
                                 return &w->slots[i];

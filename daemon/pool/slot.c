@@ -19,6 +19,10 @@
 #include "varlink/json.h"
 #include "varlink/message.h"
 
+/* The kind of what a worker says to a run that it has not begun, because the line was recalled
+ * before. Of the first in line that is an attempt that costs nothing. */
+#define RECALLED "recalled"
+
 /* Short runs are written ahead up to so much work. */
 enum { AHEAD_USEC = 500 };
 
@@ -141,14 +145,14 @@ static void advance(Slot *slot, usec_t now)
         worker_note_state(slot->worker, NULL);
 }
 
-unsigned slot_room(const Slot *slot, const CoreHandler *handler)
+unsigned slot_room(const Slot *slot, usec_t run_usec)
 {
-        usec_t usec = MAX(slot->slowest, handler->run_usec);
+        usec_t usec = MAX(slot->slowest, run_usec);
         unsigned window = 1;
 
         if (slot->closed || slot->link.fd < 0 || ladder_climbing(&slot->ladder))
                 return 0;
-        if (slot->page && handler->run_usec && !slot->worker->pool->settings->builtin)
+        if (slot->page && run_usec && !slot->worker->pool->settings->builtin)
                 window = (unsigned)MAX(MIN(AHEAD_USEC / usec, (usec_t)SLOT_MAX_RUNS), 1u);
         return window > slot->count ? window - slot->count : 0;
 }
@@ -314,10 +318,18 @@ static void note_speed(CoreHandler *handler, usec_t took)
         handler->run_usec = MAX((handler->run_usec * 7 + took) / 8, 1u);
 }
 
+static Slice failure_kind(const VarlinkScan *scan, const VarlinkNode *failure)
+{
+        return varlink_slice(
+                scan, varlink_field(scan, failure, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_KIND));
+}
+
 static Outcome failure_outcome(const Slot *slot, Slice kind)
 {
         if (slice_is(kind, "timeout") || slot->timed_out)
                 return OUTCOME_TIMEOUT;
+        if (slice_is(kind, RECALLED))
+                return OUTCOME_SHUTDOWN;
         if (slice_is(kind, "cancelled") || ladder_climbing(&slot->ladder))
                 return OUTCOME_CANCELLED;
         return slice_is(kind, "command") ? OUTCOME_COMMAND_FAILED : OUTCOME_ERROR;
@@ -339,10 +351,10 @@ static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply
                         scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_RETRY);
 
                 end->may_retry = !retry->present || varlink_bool(scan, retry);
-                end->outcome = failure_outcome(slot, varlink_slice(scan, varlink_field(
-                        scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_KIND)));
+                end->outcome = failure_outcome(slot, failure_kind(scan, root));
                 details = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_DETAILS);
                 end->result = varlink_slice(scan, details);
+                end->untouched = slot->page && slice_is(failure_kind(scan, root), RECALLED);
         } else {
                 end->outcome = OUTCOME_ERROR;
         }
@@ -443,8 +455,8 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
                         scan, varlink_field(scan, varlink_node(scan, reply->parameters),
                                             IO_BROOD_WORKER_RUN_OUT_RESULT));
         note_speed(handler, now - slot->since);
-        if (!reply->member || !slice_is(reply->member->name, "NoSuchHandler"))
-                slot->answered++; /* that one did not count as begun */
+        if (!end.untouched && (!reply->member || !slice_is(reply->member->name, "NoSuchHandler")))
+                slot->answered++; /* those did not count as begun */
         advance(slot, now);
         settle(slot, job, number, &end, now);
         if (slot->count == 0)

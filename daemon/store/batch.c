@@ -61,6 +61,18 @@ static int add_edges(StoreBatch *b, StoreItem *item)
         return 0;
 }
 
+int batch_keep_met(StoreBatch *b, const StoreBatch *failed)
+{
+        for (unsigned i = 0; i < failed->n_met; i++) {
+                if (!failed->met[i].said_once)
+                        continue;
+                if (grow(&b->met, b->n_met, &b->cap_met, sizeof(*b->met)) < 0)
+                        return -ENOMEM;
+                b->met[b->n_met++] = failed->met[i];
+        }
+        return 0;
+}
+
 int batch_add_met(StoreBatch *b, const Job *job, usec_t now)
 {
         unsigned before = b->n_met;
@@ -75,7 +87,7 @@ int batch_add_met(StoreBatch *b, const Job *job, usec_t now)
                         b->n_met = before;
                         return -ENOMEM;
                 }
-                b->met[b->n_met++] = (StoreEdge){ d->waiting->seq, job->id, now };
+                b->met[b->n_met++] = (StoreEdge){ d->waiting->seq, job->id, now, job->memory };
         }
         return 0;
 }

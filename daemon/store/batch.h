@@ -31,6 +31,7 @@ typedef struct StoreEdge {
         uint64_t waiting; /* seq */
         Uuid blocker;
         usec_t now;
+        bool said_once; /* by a job in memory, which will not say it again */
 } StoreEdge;
 
 typedef struct StoreBatch {
@@ -56,3 +57,5 @@ int batch_add_mark(StoreBatch *b, Job *job);
 
 /* Of a job that has succeeded in memory: the store knows those that wait for it. */
 int batch_add_met(StoreBatch *b, const Job *job, usec_t now);
+/* What would not be said again goes from a batch that failed to the next. Returns 0 or -ENOMEM. */
+int batch_keep_met(StoreBatch *b, const StoreBatch *failed);

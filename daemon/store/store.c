@@ -233,7 +233,7 @@ static void complete(Store *s, StoreItem *item, bool durable, usec_t now)
                 return;
         }
         if (durable && item->load_args && !item->args)
-                durable = false; /* it can not run without them */
+                core_cancel(s->core, job, "its arguments are not in the store any more", now);
         if (item->args)
                 core_unshed(s->core, job, MOVE_PTR(item->args), item->args_len, NULL, 0);
         core_complete(s->core, job, durable, now);
@@ -286,6 +286,8 @@ static bool take_back(Store *s, usec_t now)
                 recover(s);
         } else if (!good) {
                 fail(s);
+                if (batch_keep_met(s->filling, s->writing) < 0)
+                        log_warning("no memory to note what jobs have succeeded");
         }
         for (unsigned i = 0; i < s->writing->n; i++)
                 complete(s, &s->writing->items[i], good, now);

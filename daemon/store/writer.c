@@ -35,7 +35,8 @@ static const char *const texts[WRITE_N_STATEMENTS] = {
         [WRITE_EDGE] = "INSERT OR IGNORE INTO dependency (waiting, blocker) VALUES (?1, ?2)",
         [WRITE_EDGE_MET] = "DELETE FROM dependency WHERE waiting = ?1 AND blocker = ?2",
         [WRITE_EDGES_GONE] = "DELETE FROM dependency WHERE waiting = ?1",
-        [WRITE_RELEASED] = "UPDATE job SET state = 2, age_usec = ?2 WHERE seq = ?1 AND state = 1"
+        [WRITE_RELEASED] = "UPDATE job SET state = iif(ready_usec > ?2, 0, 2),"
+                           " age_usec = iif(ready_usec > ?2, NULL, ?2) WHERE seq = ?1 AND state = 1"
                            " AND NOT EXISTS (SELECT 1 FROM dependency WHERE waiting = ?1)",
         [WRITE_READ_LARGE] = "SELECT data FROM large WHERE key = ?1",
 };

@@ -62,8 +62,8 @@ static void count(const char *control)
 
         if (snprintf(path, sizeof(path), "%s.count", control) >= (int)sizeof(path))
                 return;
-        fd = (int)syscall(SYS_openat, AT_FDCWD, path,
-                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                          0600);
         if (fd < 0)
                 return;
         (void)syscall(SYS_write, fd, "x", 1);

@@ -856,10 +856,11 @@ def test_a_log_that_was_cut_anywhere():
         with open(database(d), "rb") as f, open(database(d) + "-wal", "rb") as g:
             whole, log = f.read(), g.read()
         counts = []
-        for at in sorted(dice.randrange(len(log)) for _ in range(12)):
+        for at in sorted(dice.randrange(len(log.rstrip(b"\0"))) for _ in range(12)):
+            rest = dice.choice([b"", dice.randbytes(100), dice.randbytes(20000), bytes(20000)])
             with open(database(d), "wb") as f, open(database(d) + "-wal", "wb") as g:
                 f.write(whole)
-                g.write(log[:at] + dice.randbytes(dice.choice([0, 100, 20000])))
+                g.write(log[:at] + rest)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(database(d) + "-shm")
             d.start(ready=False)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Watch: every change of jobs, workers and pools, in order, from the moment of the call on."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import threading
 import uuid
@@ -76,7 +78,7 @@ def both(**conf):
 
 
 def test_the_life_of_a_job():
-    """Each state that a job goes through is told once, in order, whether the store has it or not."""
+    """Each state that a job goes through is told once, in order, in the store or not."""
     with both() as d:
         for durability in "memory", "fsync":
             w = Watcher(d, kinds=["job"])
@@ -87,7 +89,7 @@ def test_the_life_of_a_job():
             times = [c["time_usec"] for c in w.seen]
             assert times == sorted(times), times
             again = w.seen[3]
-            assert "attempt 1 (error)" in again["reason"] and "tried again" in again["reason"], again
+            assert re.search(r"tried again, after attempt 1 \(error\)", again["reason"]), again
             assert "in " in w.seen[0]["reason"], w.seen[0]
             assert all("reason" not in c for c in w.seen if c["state"] in
                        ("queued", "running", "succeeded")), w.seen
@@ -125,7 +127,7 @@ def test_the_ends_of_jobs():
 
 
 def test_blocked_and_on():
-    """A job that waits for another is queued when that has succeeded; one that is retried is, too."""
+    """A job that waits for another is queued when that has succeeded; so is one that is retried."""
     with both() as d:
         w = Watcher(d, kinds=["job"])
         first = hold(d)
@@ -152,7 +154,7 @@ def check_complete(states):
 def submit_quick(d, n, durability="memory"):
     ids = []
     while len(ids) < n:
-        jobs = [{"handler": "echo", "durability": durability} for _ in range(min(500, n - len(ids)))]
+        jobs = [{"handler": "echo", "durability": durability}] * min(500, n - len(ids))
         ids += d.call("SubmitMany", jobs=jobs)["ids"]
     return ids
 
@@ -184,7 +186,8 @@ def test_under_load_with_deaths():
         for _ in range(5):
             ids += submit_quick(d, 400)
             for worker in d.workers()[:1]:
-                os.kill(worker["pid"], signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it may be gone already
+                    os.kill(worker["pid"], signal.SIGKILL)
         states = w.read_to_ends(ids)
         for id, way in states.items():
             for before, after in zip([None, *way], way):
@@ -218,16 +221,14 @@ def test_filters():
         for w in everything, empty:
             assert {c["kind"] for c in w.seen} == {"job", "worker", "pool"}, w.seen
             assert {"diag.0", "diag.1"} & {c["id"] for c in w.seen}
-        assert [(c["id"], c["state"]) for c in one.seen] == [
-            (last, "queued"), ("celsius.0", "busy"), (last, "running"), ("celsius.0", "idle"),
-            (last, "succeeded"), ("celsius", "paused")] or {
-            c["id"] for c in one.seen} == {last, "celsius.0", "celsius"}, one.seen
+        assert {c["id"] for c in one.seen} == {last, "celsius.0", "celsius"}, one.seen
+        assert one.states("celsius.0") == ["busy", "idle"] and len(one.seen) == 6, one.seen
         for w in everything, empty, one, jobs, pools:
             w.close()
 
 
 def test_wrong_calls():
-    """An unknown pool is NoSuchPool, an unknown kind InvalidParameter; without more it is refused."""
+    """An unknown pool, an unknown kind, and a call without more are refused."""
     with Daemon() as d:
         with refused("NoSuchPool") as e:
             list(d.client.more("Watch", pool="nothing"))
@@ -258,9 +259,10 @@ def test_workers():
         dead = w.read_to_state(active["name"], "dead")
         assert "pid %d" % active["pid"] in dead["reason"], dead
         assert "KILL" in dead["reason"] and "from outside" in dead["reason"], dead
-        w.read_to_state(spare["name"], "busy")
+        while not (w.states(spare["name"])[-1:] == ["busy"]
+                   and w.states(active["name"])[-1:] == ["spare"]):
+            w.next()
         assert w.states(spare["name"]) == ["idle", "busy"], w.seen
-        w.read_to_state(active["name"], "spare")
         d.call("Cancel", id=id, force=True)
         w.read_to_state(spare["name"], "dead")
         w.close()
@@ -288,7 +290,7 @@ def test_a_worker_that_leaves():
 
 
 def test_pools():
-    """paused, running, draining, failed when no worker starts, gone when the config has it no more."""
+    """paused, running, draining, failed when no worker starts, gone when the config has it not."""
     count = {"min_workers": 1, "spare_workers": 0}
     with Daemon({"diag": diag(), "count": pool("count", "count.so", **count)}) as d:
         w = Watcher(d, kinds=["pool"])
@@ -455,9 +457,11 @@ def test_a_watcher_that_does_not_read_costs_no_more_than_its_limit():
         def dropped():
             nonlocal peak
             peak = max(peak, rss(d.pid))
-            return fd_count(d.pid) <= fds - 1 + 1 - 1 + 1 and peak > before + (64 << 20)
+            return fd_count(d.pid) <= fds  # one went, and one came for the noise
 
         n = make_noise(d, dropped, 400000)
+        assert dropped() or fd_count(d.pid) < fds, "not dropped after %d jobs" % n
+        d.wait_log(r"client uid=\d+ pid=\d+ dropped: more than \d+ bytes of replies unread", 2)
         assert peak - before < 160 << 20, peak - before
         until(lambda: counter.ends == n, "the other one has heard of %d ends" % n, 60)
         assert deaf.connection.is_closed(10)

@@ -230,8 +230,9 @@ static void check_kept(World *w)
         bool any = !list_empty(&w->core.finished) || !list_empty(&w->core.finished_own);
         const List *lists[] = { &w->core.finished, &w->core.finished_own };
 
-        if (any && (w->core.kept > l->keep_max ||
-                    (l->keep_bytes && w->core.kept_bytes > l->keep_bytes)))
+        if (any && !w->core.store_down &&
+            (w->core.kept > l->keep_max ||
+             (l->keep_bytes && w->core.kept_bytes > l->keep_bytes)))
                 CHECK(w, NULL, core_next_due(&w->core) <= w->now);
         for (unsigned i = 0; i < ELEMENTS(lists); i++) {
                 const Job *job;

@@ -333,11 +333,12 @@ void clients_retry(World *w)
 {
         SimJob *m;
         Job *job = find(w, &m);
+        const JobPolicy *policy;
         bool may;
 
         if (!job || !job_state_ended(job->state))
                 return;
-        may = job->state != JOB_SUCCEEDED && job->request == REQUEST_NONE;
+        may = job->state != JOB_SUCCEEDED && job->request == REQUEST_NONE && !job->gone;
         if (may && m->spec.has & JOB_HAS_UNIQUE_KEY)
                 may = *key_of(w, m) == m || !*key_of(w, m) || !model_is_open(*key_of(w, m));
         CHECK(w, m, core_retry(&w->core, job, w->now) == may);
@@ -351,9 +352,9 @@ void clients_retry(World *w)
         m->next = JOB_QUEUED;
         m->cancel_asked = m->cancel_waits = m->cancel_told = false;
         m->deaths = m->failures = m->untouched = m->result_len = 0;
-        m->budget = m->attempt +
-                    MAX((uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
-                                             job->pool->policy.max_attempts), 1u);
+        policy = job->handler->pool ? &job->handler->pool->policy : &job->pool->policy;
+        m->budget = m->attempt + MAX((uint32_t)job_number(job, JOB_HAS_MAX_ATTEMPTS,
+                                                          policy->max_attempts), 1u);
         m->not_before = w->now;
         CHECK(w, m, job->budget == m->budget && job->next_state == JOB_QUEUED);
         oracle_listen(w);

@@ -41,7 +41,7 @@ void oracle_submitted(World *w, SimJob *m, Job *job)
         m->listed = m->settling = m->acked = m->told_end = m->unknown = m->cancel_asked = false;
         m->cancel_waits = m->cancel_told = false;
         m->doomed = m->retried = m->retrying = false;
-        m->removing = m->removed = m->unloaded = m->touched = false;
+        m->removing = m->removed = m->touched = false;
         m->submitted = w->now;
         m->not_before = s->has & JOB_HAS_RUN_AT ? s->run_at : w->now + s->delay;
         m->attempt = m->failures = m->deaths = m->untouched = 0;
@@ -348,7 +348,6 @@ void oracle_handed_over(World *w, SimJob *m, const StoreItem *item)
 void oracle_committed(World *w, SimJob *m, const SimRow *row)
 {
         CHECK(w, m, row->attempt >= m->executed && row->attempt <= row->budget);
-        m->unloaded = false;
 }
 
 static usec_t kept_until(const World *w, const SimJob *m)

@@ -71,13 +71,23 @@ static bool is_free(const World *w, const SimView *view, const Job *job)
 
         if ((job->state != JOB_QUEUED && job->state != JOB_BLOCKED) || job_first_blocker(job) ||
             job->request != REQUEST_NONE || job->slot || job->cancel_asked ||
-            job->events & EVENT_CLAIMED || (w->core.store_down && !job->memory))
+            job->events & EVENT_CLAIMED || (w->core.store_down && !job->memory && !job->claim_kept))
                 return false;
         m = model_of_id(w, &job->id, job->uid);
         if (!view->allowed[m->spec.handler] ||
             (view->open[m->spec.handler] && job->place != PLACE_READY))
                 return false;
         return has_units(w, view, m, job);
+}
+
+static bool has_a_chance(const Job *job)
+{
+        if (!job->pool->owner || job->pool->busy || job->pool->paused)
+                return false;
+        for (unsigned i = 0; i < job->ties->n_units; i++)
+                if (!job->ties->units[i].semaphore->size)
+                        return false;
+        return true;
 }
 
 /* The last unit goes to nobody while a better job that names several stands first in a pool that
@@ -89,8 +99,8 @@ static void check_last_unit(World *w, const SimJob *m, const Job *claimed, unsig
         LIST_FOREACH(&w->semaphores[semaphore]->queues, q, link) {
                 const JobUnit *first = heap_peek(&q->waiters);
 
-                CHECK(w, m, !first || first->job->ties->n_units < 2 || q->pool->busy ||
-                                    q->pool->paused || !is_better(first->job, claimed));
+                CHECK(w, m, !first || first->job->ties->n_units < 2 || !has_a_chance(first->job) ||
+                                    !is_better(first->job, claimed));
         }
 }
 
@@ -100,7 +110,7 @@ void rank_check_claim(World *w, const SimView *view, const Job *claimed)
         const Job *job;
 
         CHECK(w, m, view->allowed[m->spec.handler]);
-        CHECK(w, m, !w->core.store_down || claimed->memory);
+        CHECK(w, m, !w->core.store_down || claimed->memory || claimed->claim_kept);
         for (unsigned i = 0; i < SIM_SEMAPHORES; i++) {
                 if (!(m->spec.units & (1u << i)))
                         continue;

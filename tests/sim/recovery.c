@@ -96,7 +96,7 @@ static void take_over(World *w, SimJob *m, Job *job, const SimRow *row)
         m->job = job;
         m->listed = m->acked = true;
         m->told_end = job_state_ended(row->state);
-        m->settling = m->retrying = m->removing = m->unloaded = m->cancel_waits = false;
+        m->settling = m->retrying = m->removing = m->cancel_waits = false;
         m->cancel_asked |= m->spec.attached || row->given & STORE_CANCEL_ASKED;
         m->retried = row->given & STORE_NO_TTL;
         m->attempt = row->attempt;

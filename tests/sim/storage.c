@@ -229,7 +229,6 @@ static void complete(World *w, StoreItem *item, bool durable)
         if (durable && item->load_args && !w->kind && dice_permille(&w->dice, 30)) {
                 world_note(w, SIM_NOT_LOADED, m->index, 0, 0);
                 durable = false; /* no memory for them */
-                m->unloaded = true;
         } else if (durable && item->load_args) {
                 SimText args = text_copy(storage_row(w, job->seq)->large_args);
 

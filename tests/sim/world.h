@@ -78,7 +78,6 @@ typedef struct SimJob {
         bool retried, retrying;
         bool doomed;          /* it was to be forgotten, but somebody had yet to hear of it */
         bool removing, removed; /* the store was asked to forget it, and has */
-        bool unloaded;        /* its row says that it runs, and it does not */
         bool good_once;       /* it succeeded */
         usec_t submitted, not_before, ended, delay; /* delay: the longest that may follow */
 

@@ -111,8 +111,7 @@ static int tally(BroodJob *job)
 {
         int attempt = brood_job_attempt(job);
 
-        if (number(job, "ms") < 0 || number(job, "ms") > MAX_MS ||
-            number(job, "swell") > MAX_SWELL)
+        if (number(job, "ms") < 0 || number(job, "ms") > MAX_MS || number(job, "swell") > MAX_SWELL)
                 return brood_job_bad_args(job, "'ms' or 'swell' is too much");
         if (tell(job, 'b') < 0)
                 return brood_job_fail(job, 0, NULL, "cannot write to %s", path);

@@ -649,7 +649,8 @@ static void nothing_has_ended_before_its_settlement_is_complete(void **state UNU
         assert_ptr_equal(rig_answer(r, true), job);
         assert_int_equal(rig_events(r, job), EVENT_ENDED);
         assert_int_equal(job->state, JOB_SUCCEEDED);
-        assert_true(slice_is((Slice){ job->history->result, job->history->result_len }, "{\"a\":1}"));
+        assert_true(slice_is((Slice){ job->history->result, job->history->result_len },
+                             "{\"a\":1}"));
         assert_int_equal(r->core.open, 0);
         assert_int_equal(r->core.bytes, 0);
         assert_int_equal(r->core.kept, 1);

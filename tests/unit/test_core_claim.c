@@ -129,7 +129,7 @@ static void room_counts_what_is_claimed_already(void **state UNUSED)
                 assert_null(claim_in(r, room));
         }
         rig_rest(r);
-        assert_int_equal(r->pool->claiming, 0); /* they are on slots now, and room is what is left */
+        assert_int_equal(r->pool->claiming, 0); /* they are on slots now: no room is theirs */
 }
 
 /* What went to the store unclaimed will be ready before a job that came after it. */

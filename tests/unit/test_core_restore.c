@@ -10,18 +10,19 @@
 static JobRecord record_of(Rig *r, JobState state)
 {
         usec_t then = r->now - 3600 * SECOND;
+        bool ran = state == JOB_RUNNING || state == JOB_SUCCEEDED;
 
         return (JobRecord){ .spec = rig_spec(r),
                             .pool = r->pool,
                             .seq = r->ids,
                             .state = state,
-                            .attempt = state == JOB_RUNNING || state == JOB_SUCCEEDED,
+                            .attempt = ran,
                             .budget = 3,
                             .submitted = then,
                             .ready_at = then,
                             .order = state == JOB_SCHEDULED || state == JOB_BLOCKED ? 0 : then,
-                            .started = state == JOB_RUNNING || state == JOB_SUCCEEDED ? then + 1 : 0,
-                            .claimed = state == JOB_RUNNING || state == JOB_SUCCEEDED ? then + 1 : 0,
+                            .started = ran ? then + 1 : 0,
+                            .claimed = ran ? then + 1 : 0,
                             .ended = job_state_ended(state) ? then + 2 : 0 };
 }
 
@@ -291,7 +292,8 @@ static void blockers_are_what_has_become_of_them(void **state UNUSED)
                         blocker = restore(r, &record);
                 }
                 job = restore_state(r, JOB_BLOCKED);
-                assert_int_equal(core_restore_blocker(&r->core, job, blocker ? &blocker->id : &nobody),
+                assert_int_equal(core_restore_blocker(&r->core, job,
+                                                      blocker ? &blocker->id : &nobody),
                                  0);
                 resume(r);
                 rig_rest(r);

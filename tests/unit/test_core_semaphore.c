@@ -239,7 +239,7 @@ static void units_come_back_at_every_kind_of_end(void **state UNUSED)
                 rig_run(r, job);
                 CHECK(gpu->held == 1, outcome_name((Outcome)outcome));
                 rig_settle(r, job, (Outcome)outcome);
-                CHECK(gpu->held == 0, outcome_name((Outcome)outcome)); /* not first with the store */
+                CHECK(gpu->held == 0, outcome_name((Outcome)outcome)); /* before the store's word */
                 rig_rest(r);
                 rig_cancel(r, job); /* those that would be tried again */
                 rig_rest(r);

@@ -241,7 +241,6 @@ static void retry(Walk *w)
                 return;
         k = known_of(w, job);
         WALK_CHECK(w, !k->lives && k->ends == 1);
-        k->memory = job->memory; /* the store may have removed it just before */
         k->lives = true;
         k->ends = 0;
         k->untouched = 0;
@@ -465,8 +464,7 @@ static void answer_batch(Walk *w, unsigned n, bool durable)
         w->n_sent -= n;
 }
 
-/* A batch that failed fails alone, and what came after it is not yet with the store: so the rows
- * that were foreseen for those have to be foreseen anew. */
+/* One that fails takes all with it that was foreseen after it. */
 static void answer(Walk *w)
 {
         unsigned n = (unsigned)draw(w, w->n_sent + 1);
@@ -523,15 +521,21 @@ static void hear_all(Walk *w)
 
 /* --- workers --- */
 
+/* While the store is down only these are given; and those that cannot run stay where they are. */
+static bool is_passed_over(const Walk *w, const Job *job)
+{
+        return w->core.store_down &&
+               (!job->memory || semaphores_missing(job) ||
+                !handler_breaker_allows(&job->handler->breaker, w->now));
+}
+
 /* No job that is ready is older, or more important, than the one that is given. */
 static void check_order(Walk *w, const CorePool *pool, const Job *given)
 {
         for (uint32_t i = 0; i < pool->ready.count; i++) {
                 const Job *j = pool->ready.items[i];
 
-                if (w->core.store_down)
-                        continue;
-                WALK_CHECK(w, rank_before(given, j));
+                WALK_CHECK(w, is_passed_over(w, j) || rank_before(given, j));
         }
 }
 

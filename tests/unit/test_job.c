@@ -105,6 +105,90 @@ static void a_job_without_attempts_has_no_last_one(void **state UNUSED)
         assert_null(job_last_attempt(j));
 }
 
+/* --- data --- */
+
+static void check_data(const JobData *data)
+{
+        AUTO(job_free) Job *j = job_new(data);
+
+        assert_non_null(j);
+        assert_true(slice_equal(job_args(j), data->args));
+        for (unsigned i = 0; i < ELEMENTS(data->numbers); i++)
+                assert_int_equal(job_number(j, (uint16_t)(1u << i), 42),
+                                 data->has & (1u << i) ? data->numbers[i] : 42);
+        for (unsigned i = 0; i < ELEMENTS(data->texts); i++) {
+                Slice text = job_text(j, (uint16_t)(JOB_HAS_UNIQUE_KEY << i));
+                bool given = data->has & (JOB_HAS_UNIQUE_KEY << i);
+
+                assert_int_equal(text.data != NULL, given);
+                assert_true(slice_equal(text, given ? data->texts[i] : (Slice){ NULL, 0 }));
+        }
+        if (data->has & JOB_HAS_UNIQUE_KEY)
+                assert_ptr_equal(job_key_link(j)->job, j);
+}
+
+/* Every set of optional fields, with and without arguments of their own. */
+static void each_optional_field_is_found_whatever_others_there_are(void **state UNUSED)
+{
+        static const char *const texts[] = { "the key", "[\"tag\"]", "", "[\"after\"]" };
+
+        for (unsigned has = 0; has < JOB_NUMBERS + JOB_TEXTS + 1; has++)
+                for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+                        JobData data = { .has = (uint16_t)has, .args = SLICE("{\"a\":1}"),
+                                         .args_elsewhere = elsewhere };
+
+                        for (unsigned i = 0; i < ELEMENTS(data.numbers); i++)
+                                data.numbers[i] = USEC_INFINITY - i;
+                        for (unsigned i = 0; i < ELEMENTS(texts); i++)
+                                data.texts[i] = slice_of(texts[i]);
+                        check_data(&data);
+                }
+}
+
+static void large_arguments_come_and_go_and_leave_the_rest_in_place(void **state UNUSED)
+{
+        JobData data = { .has = JOB_HAS_TTL | JOB_HAS_TAGS | JOB_HAS_UNIQUE_KEY,
+                         .numbers = { [3] = 7 }, .args = SLICE("{\"a\":1}"),
+                         .args_elsewhere = true, .texts = { SLICE("k"), SLICE("[]") } };
+        AUTO(job_free) Job *j = job_new(&data);
+        uint32_t bytes = j->bytes;
+
+        assert_int_equal(job_set_args(j, NULL, 0), -7);
+        assert_true(j->args_shed);
+        assert_int_equal(j->bytes, bytes - 7);
+        assert_int_equal(job_args(j).len, 0);
+        assert_true(slice_is(job_text(j, JOB_HAS_TAGS), "[]"));
+        assert_int_equal(job_set_args(j, strdup("{\"a\":12}"), 8), 8);
+        assert_false(j->args_shed);
+        assert_int_equal(j->bytes, bytes + 1);
+        assert_true(slice_is(job_args(j), "{\"a\":12}"));
+        assert_true(slice_is(job_key(j), "k"));
+        assert_int_equal(job_number(j, JOB_HAS_TTL, 0), 7);
+}
+
+static void what_is_said_first_of_its_end_stays(void **state UNUSED)
+{
+        AUTO(job_free) Job *j = job_new(&(JobData){ 0 });
+
+        job_clear_reason(j);
+        job_set_reason(j, NULL);
+        assert_ptr_equal(j->history, &job_no_history);
+        job_set_reason(j, "one");
+        job_set_reason(j, "another");
+        assert_string_equal(j->history->reason, "one");
+        job_clear_reason(j);
+        assert_null(j->history->reason);
+        assert_null(job_no_history.reason);
+}
+
+static void names_of_outcomes_are_read_back(void **state UNUSED)
+{
+        for (int o = 0; o < OUTCOME_NONE; o++)
+                assert_int_equal(outcome_of_name(outcome_name((Outcome)o)), o);
+        assert_int_equal(outcome_of_name("sunshine"), OUTCOME_NONE);
+        assert_int_equal(outcome_of_name(""), OUTCOME_NONE);
+}
+
 static void a_new_certificate_knows_nothing_but_the_words(void **state UNUSED)
 {
         Certificate *c = certificate_new("out of paper"), *silent = certificate_new(NULL);
@@ -128,6 +212,10 @@ int main(void)
                 cmocka_unit_test(only_the_five_last_states_are_ends),
                 cmocka_unit_test(the_first_attempt_and_the_latest_are_kept),
                 cmocka_unit_test(a_job_without_attempts_has_no_last_one),
+                cmocka_unit_test(each_optional_field_is_found_whatever_others_there_are),
+                cmocka_unit_test(large_arguments_come_and_go_and_leave_the_rest_in_place),
+                cmocka_unit_test(what_is_said_first_of_its_end_stays),
+                cmocka_unit_test(names_of_outcomes_are_read_back),
                 cmocka_unit_test(a_new_certificate_knows_nothing_but_the_words),
         };
 

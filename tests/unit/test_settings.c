@@ -334,7 +334,8 @@ static void unknown_words_are_refused_with_a_hint(void **state)
 {
         static const Wrong daemon[] = {
                 { "[Deamon]\n", 1, "unknown section [Deamon]: did you mean [Daemon]?" },
-                { "\n[Pool]\n", 2, "unknown section [Pool]: expected [Daemon] or [Queue]" },
+                { "\n[Pool]\n", 2,
+                  "unknown section [Pool]: expected [Daemon], [Queue] or [Semaphores]" },
                 { "[Settings]\na=1\n", 1, "unknown section [Settings]: expected" },
                 { "[queue]\n", 1, "unknown section [queue]: did you mean [Queue]?" },
                 { "[Queue]\nmaxqueued=1\n", 2,
@@ -429,6 +430,138 @@ static void lines_that_are_nothing_are_refused(void **state)
         assert_int_equal(read_again(f), -EINVAL);
         assert_int_equal(f->error.line, 3);
         assert_string_equal(f->error.message, "expected text in UTF-8 without NUL");
+}
+
+/* The size of a semaphore of the config that was read; 0: there is none of that name. */
+static uint64_t size_of(const Fixture *f, const char *name)
+{
+        uint64_t size = 0;
+
+        for (unsigned i = 0; i < f->settings->n_semaphores; i++)
+                if (strcmp(f->settings->semaphores[i].name, name) == 0) {
+                        assert_int_equal(size, 0); /* each name is there once */
+                        size = f->settings->semaphores[i].size;
+                }
+        return size;
+}
+
+static void semaphores_have_free_names_and_the_last_size_wins(void **state)
+{
+        Fixture *f = *state;
+        char longest[128];
+
+        read_well(f);
+        assert_int_equal(f->settings->n_semaphores, 0);
+        (void)snprintf(longest, sizeof(longest), "[Semaphores]\n%064d=7\n", 1);
+        write_file(f, "brood.conf", "[Semaphores]\nx=1\n a.b c-D = 1000000 \nx=3\ngone=1\ngone=\n"
+                                    "never=\n[Queue]\nMaxQueued=1\n[Semaphores]\nlater=2\n");
+        write_file(f, "brood.conf.d/10.conf", longest);
+        write_file(f, "brood.conf.d/20.conf", "[Semaphores]\nlater=4\nX=9\n");
+        read_well(f);
+        assert_int_equal(f->settings->n_semaphores, 5);
+        assert_int_equal(size_of(f, "x"), 3);
+        assert_int_equal(size_of(f, "a.b c-D"), 1000000);
+        assert_int_equal(size_of(f, "later"), 4);
+        assert_int_equal(size_of(f, "X"), 9);
+        (void)snprintf(longest, sizeof(longest), "%064d", 1);
+        assert_int_equal(size_of(f, longest), 7);
+        assert_int_equal(size_of(f, "gone"), 0);
+        write_file(f, "brood.conf.d/30.conf", "[Semaphores]\nx=\n");
+        read_well(f);
+        assert_int_equal(size_of(f, "x"), 0);
+        assert_int_equal(f->settings->n_semaphores, 4);
+}
+
+static void semaphores_of_no_size_are_refused(void **state)
+{
+        static const Wrong cases[] = {
+                { "[Semaphores]\nx=0\n", 2,
+                  "x=0: expected how many jobs may hold it, 1 to 1000000" },
+                { "[Semaphores]\n\nx=abc\n", 3, "x=abc: expected how many jobs may hold it" },
+                { "[Semaphores]\nx=1\nx=-1\n", 3, "x=-1: expected" },
+                { "[Semaphores]\nx=+1\n", 2, "x=+1: expected" },
+                { "[Semaphores]\nx=1K\n", 2, "x=1K: expected" },
+                { "[Semaphores]\nx=1 2\n", 2, "x=1 2: expected" },
+                { "[Semaphores]\nx=1000001\n", 2, "x=1000001: expected" },
+                { "[Semaphores]\nx=18446744073709551617\n", 2, "x=18446744073709551617: expected" },
+                { "[Semaphores]\nx=infinity\n", 2, "x=infinity: expected" },
+                { "[Semaphores]\nx\n", 2, "expected Key=value" },
+                { "[Semaphores]\n=1\n", 2, "expected Key=value" },
+                { "[Semaphores]\n"
+                  "12345678901234567890123456789012345678901234567890123456789012345=1\n",
+                  2, "the name of a semaphore has at most 64 characters" },
+                { "[Semaphore]\nx=1\n", 1,
+                  "unknown section [Semaphore]: did you mean [Semaphores]?" },
+        };
+
+        assert_wrong(*state, "brood.conf", cases, ELEMENTS(cases));
+}
+
+static void semaphores_are_not_the_pools(void **state)
+{
+        static const Wrong cases[] = {
+                { "[Pool]\nBuiltin=exec\n[Semaphores]\nx=1\n", 3, "unknown section [Semaphores]" },
+        };
+
+        assert_wrong(*state, "pools/p.pool", cases, ELEMENTS(cases));
+}
+
+static void breaker_deaths_are_ten_or_as_given_or_off(void **state)
+{
+        static const struct {
+                const char *line;
+                uint64_t deaths;
+        } cases[] = {
+                { "", 10 },
+                { "BreakerDeaths=1\n", 1 },
+                { "BreakerDeaths=1000000\n", 1000000 },
+                { "BreakerDeaths=0\n", 0 },
+                { "BreakerDeaths=3\nBreakerDeaths=\n", 0 },
+        };
+        static const Wrong wrong[] = {
+                { "[Pool]\nBuiltin=exec\nBreakerDeaths=1000001\n", 3,
+                  "BreakerDeaths=1000001: expected" },
+                { "[Pool]\nBuiltin=exec\nBreakerDeaths=-1\n", 3, "BreakerDeaths=-1: expected" },
+                { "[Pool]\nBuiltin=exec\nBreakerDeaths=ten\n", 3, "BreakerDeaths=ten: expected" },
+                { "[Pool]\nBuiltin=exec\nBreakerDeath=3\n", 3,
+                  "unknown key 'BreakerDeath' in [Pool]: did you mean 'BreakerDeaths'?" },
+        };
+        char text[128];
+
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                (void)snprintf(text, sizeof(text), "[Pool]\nCommand=/bin/true\n%s", cases[i].line);
+                CHECK(read_pool(*state, text)->breaker_deaths == cases[i].deaths, cases[i].line);
+        }
+        assert_wrong(*state, "pools/p.pool", wrong, ELEMENTS(wrong));
+}
+
+static void large_payloads_are_four_kib_or_as_given_or_off(void **state)
+{
+        Fixture *f = *state;
+        static const struct {
+                const char *text;
+                uint64_t large;
+        } cases[] = {
+                { "", 4096 },
+                { "[Queue]\nLargePayload=1\n", 1 },
+                { "[Queue]\nLargePayload=64K\n", 65536 },
+                { "[Queue]\nLargePayload=1G\n", 1 << 30 },
+                { "[Queue]\nLargePayload=0\n", 0 },
+                { "[Queue]\nLargePayload=1K\nLargePayload=\n", 0 },
+        };
+        static const Wrong wrong[] = {
+                { "[Queue]\nLargePayload=2G\n", 2, "LargePayload=2G: expected a size" },
+                { "[Queue]\nLargePayload=-1\n", 2, "LargePayload=-1: expected a size" },
+                { "[Daemon]\nLargePayload=1K\n", 2,
+                  "unknown key 'LargePayload' in [Daemon]: it belongs in [Queue]" },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                write_file(f, "brood.conf", cases[i].text);
+                read_well(f);
+                CHECK(f->settings->large_payload == cases[i].large, cases[i].text);
+        }
+        assert_wrong(f, "brood.conf", wrong, ELEMENTS(wrong));
 }
 
 static void what_a_pool_needs_or_cannot_have_is_told(void **state)
@@ -598,6 +731,11 @@ int main(void)
                 TEST(unknown_words_are_refused_with_a_hint),
                 TEST(values_out_of_range_or_misspelled_are_refused),
                 TEST(lines_that_are_nothing_are_refused),
+                TEST(semaphores_have_free_names_and_the_last_size_wins),
+                TEST(semaphores_of_no_size_are_refused),
+                TEST(semaphores_are_not_the_pools),
+                TEST(breaker_deaths_are_ten_or_as_given_or_off),
+                TEST(large_payloads_are_four_kib_or_as_given_or_off),
                 TEST(what_a_pool_needs_or_cannot_have_is_told),
                 TEST(a_handler_belongs_to_one_pool),
                 TEST(a_pools_name_is_letters_digits_and_two_signs),

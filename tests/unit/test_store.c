@@ -82,14 +82,16 @@ static void describe_ties(FILE *f, const Job *j)
 
 static void describe_job(FILE *f, const Job *j)
 {
+        bool asked = j->cancel_asked && !job_state_ended((JobState)j->state);
+
         (void)fprintf(f,
                       "%s %s %s %s uid %u gid %u has %x priority %d attempt %u of %u\n"
-                      "  submitted %lu ready %lu ended %lu order %lu seq %lu flags %d%d%d%d%d%d%d\n",
+                      "  submitted %lu ready %lu ended %lu order %lu seq %lu\n"
+                      "  flags %d%d%d%d%d%d%d\n",
                       uuid_text(&j->id).text, job_state_name((JobState)j->state), j->handler->name,
                       j->pool->name, j->uid, j->gid, j->has, j->priority, j->attempt, j->budget,
                       j->submitted, j->ready_at, j->ended, j->order, j->seq, j->memory,
-                      j->cancel_asked && !job_state_ended((JobState)j->state), j->touched, j->no_ttl, j->args_shed, j->result_shed,
-                      j->has_key);
+                      asked, j->touched, j->no_ttl, j->args_shed, j->result_shed, j->has_key);
         for (unsigned bit = 1; bit & JOB_NUMBERS; bit <<= 1)
                 (void)fprintf(f, "  number %u: %lu\n", bit, job_number(j, (uint16_t)bit, 42));
         for (unsigned bit = JOB_HAS_UNIQUE_KEY; bit & JOB_TEXTS; bit <<= 1) {
@@ -287,7 +289,8 @@ static void what_ran_has_an_attempt_that_says_so(void **state UNUSED)
         world_claim(w, claimed);
         arrived = rig_submit(w->r, &spec);
         world_claim(w, arrived); /* along with its admission */
-        assert_int_equal(world_number(w, "SELECT count(*) FROM job WHERE state = 3 AND attempt = 1"),
+        assert_int_equal(world_number(w, "SELECT count(*) FROM job WHERE state = 3"
+                                         " AND attempt = 1"),
                          3);
         w->r->now += 10;
         world_restart(w);
@@ -371,7 +374,7 @@ static const struct {
         { "odd words", true, { .error = (char *)"\"\\ \n\t\x01 \xe2\x82\xac", .exit_status = -1 } },
         { "exit", true, { .exit_status = 0, .died = true } },
         { "bad exit", true, { .exit_status = 255, .died = true, .cpu_usec = 1 } },
-        { "exit of a command", true, { .exit_status = 3, .stderr_tail = (char *)"no such file\n" } },
+        { "exit of a command", true, { .exit_status = 3, .stderr_tail = (char *)"no file\n" } },
         { "signal", true, { .exit_status = -1, .signal = "SEGV", .died = true, .core_dumped = true,
                             .cpu_usec = UINT32_MAX, .peak_memory_bytes = 1ULL << 40 } },
         { "no core", true, { .exit_status = -1, .signal = "KILL", .died = true } },
@@ -467,7 +470,8 @@ static void a_hundred_attempts_are_the_same_after_a_restart(void **state UNUSED)
 
 /* --- large payloads --- */
 
-static void large_payloads_stand_beside_the_row_and_come_when_they_are_asked_for(void **state UNUSED)
+static void large_payloads_stand_beside_the_row_and_come_when_they_are_asked_for(
+        void **state UNUSED)
 {
         AUTO(world_free) World *w = open_world();
         AttemptEnd end = { .outcome = OUTCOME_SUCCEEDED, .result = LARGE_RESULT };
@@ -792,8 +796,8 @@ static void what_is_not_ours_is_refused_with_words(void **state UNUSED)
                 if (cases[i].sql)
                         world_sql(w, cases[i].sql);
                 else
-                        write_file(w->path, "This is a letter to a friend, and it is longer than the "
-                                            "header of a database, which has a hundred bytes.");
+                        write_file(w->path, "This is a letter to a friend, and it is longer than "
+                                            "the header of a database, of a hundred bytes.");
                 CHECK(world_try_open(w) == -1, cases[i].name);
                 if (!strstr(w->error, cases[i].words) || !strstr(w->error, w->path))
                         fail_msg("%s: %s", cases[i].name, w->error);
