@@ -190,6 +190,8 @@ static void on_output(VarlinkServer *server)
 {
         Client *c = CONTAINER_OF(server, Client, server);
 
+        if (client_backlog(c) > CLIENT_SOFT_LIMIT)
+                client_stalls(c);
         if (client_backlog(c) > CLIENT_HARD_LIMIT && !c->doomed) {
                 c->doomed = true; /* ended where nobody is in the middle of it */
                 if (list_empty(&c->paused_link))

@@ -65,6 +65,12 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         }
 }
 
+static void tell_doomed(const Client *c)
+{
+        log_notice("client uid=%u pid=%d dropped: more than %d bytes of replies unread", c->uid,
+                   (int)c->pid, CLIENT_HARD_LIMIT);
+}
+
 static int feed(Client *c, const char *bytes, size_t n)
 {
         int r = varlink_server_feed(&c->server, bytes, n);
@@ -72,8 +78,7 @@ static int feed(Client *c, const char *bytes, size_t n)
         if (r < 0)
                 return r;
         if (c->doomed) {
-                log_notice("client uid=%u pid=%d dropped: more than %d bytes of replies unread",
-                           c->uid, (int)c->pid, CLIENT_HARD_LIMIT);
+                tell_doomed(c);
                 return -ENOBUFS;
         }
         pause_if_ahead(c);
@@ -118,6 +123,7 @@ void api_resume_reading(Api *api)
 
         LIST_FOREACH_SAFE(&api->paused, c, next, paused_link) {
                 if (c->doomed) {
+                        tell_doomed(c);
                         client_free(c);
                         continue;
                 }

@@ -99,10 +99,11 @@ static bool say_stopped(const Api *api, const Job *job, char *to, size_t size)
         else if (job->place == PLACE_HELD)
                 (void)snprintf(to, size,
                                "handler '%s' has a rest: %u jobs in a row killed their workers; "
-                               "one is tried in %s",
+                               "one is %s%s",
                                job->handler->name, b->killers,
-                               format_span(b->until > now ? b->until - now : 0, span,
-                                           sizeof(span)));
+                               b->until > now ? "tried in " : "being tried",
+                               b->until > now ? format_span(b->until - now, span, sizeof(span))
+                                              : "");
         else if (!job->memory && store_error(api->store))
                 (void)snprintf(to, size, "the store fails: %s", store_error(api->store));
         else if (pool->breaker.open)
@@ -114,31 +115,21 @@ static bool say_stopped(const Api *api, const Job *job, char *to, size_t size)
         return true;
 }
 
-static void say_ahead(uint32_t ahead, char *to, size_t size)
-{
-        if (ahead > MAX_AHEAD)
-                (void)snprintf(to, size, "; more than %d jobs are ahead of it", MAX_AHEAD);
-        else if (ahead)
-                (void)snprintf(to, size, "; %u job%s ahead of it", ahead,
-                               ahead == 1 ? " is" : "s are");
-        else
-                (void)snprintf(to, size, "; it is next");
-}
-
 static void say_busy(const Job *job, uint32_t ahead, char *to, size_t size)
 {
         PoolCount n = pool_count(job->pool->owner);
-        char line[96];
+        char more[64] = ""; /* where `ahead` can not tell */
 
-        say_ahead(ahead, line, sizeof(line));
+        if (ahead != UINT32_MAX && ahead > MAX_AHEAD)
+                (void)snprintf(more, sizeof(more), "; more than %d jobs are ahead of it", MAX_AHEAD);
         if (n.idle + n.busy == 0)
                 (void)snprintf(to, size, "pool '%s' has no worker that is ready (%u are starting)%s",
-                               job->pool->name, n.starting, line);
+                               job->pool->name, n.starting, more);
         else if (n.idle == 0)
                 (void)snprintf(to, size, "all %u workers of pool '%s' are busy%s", n.busy,
-                               job->pool->name, line);
+                               job->pool->name, more);
         else
-                (void)snprintf(to, size, "it is about to begin%s", line);
+                (void)snprintf(to, size, "it is about to begin%s", more);
 }
 
 static void say_queued(const Api *api, const Job *job, uint32_t ahead, char *to, size_t size)

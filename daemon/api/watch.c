@@ -93,8 +93,8 @@ static void tell_pool(Api *api, const Pool *pool, const char *state)
         Change c = { .kind = KIND_POOL, .pool = pool->core, .id = slice_of(pool->core->name),
                      .state = state };
 
-        if (pool->change_error)
-                c.reason = pool->change_error;
+        if (strcmp(state, "failed") == 0)
+                c.reason = pool->change_error; /* if that is why */
         tell(api, &c);
 }
 
@@ -195,6 +195,7 @@ void watch_changes(const Request *r)
                 api_error_empty(r->call, "org.varlink.service.ExpectedMore");
                 return;
         }
+        watch_flush(r->api); /* what is past is told to those who watched then */
         w = calloc(1, sizeof(*w));
         if (!w) {
                 api_error_string(r->call, "io.brood.StoreFailed", "message",

@@ -436,6 +436,7 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         arm(w, pool->settings->start_timeout);
         w->forker->n_workers++;
         list_append(&pool->workers, &w->in_pool);
+        worker_note_state(w, NULL);
         *ret = MOVE_PTR(w);
         return 0;
 }

@@ -82,8 +82,11 @@ static bool find_units(Loader *l, JobSpec *spec)
                 const char *word = json_string_value(name);
                 CoreSemaphore *s = word ? core_semaphore(l->core, word) : NULL;
 
-                good = good && s && spec->n_units < CORE_MAX_UNITS;
-                if (good && !known(l, spec->n_units, s))
+                good = good && s;
+                if (!good || known(l, spec->n_units, s))
+                        continue;
+                good = spec->n_units < CORE_MAX_UNITS;
+                if (good)
                         l->units[spec->n_units++] = s;
         }
         json_decref(names);

@@ -358,8 +358,8 @@ static void hand_over(Store *s)
         batch->large = s->core->limits.large;
         if (s->down && s->retry_due)
                 batch->probe = batch->n == 0;
-        if ((s->down && !s->retry_due) || (!has_writes(batch) && list_empty(&s->fetches)))
-                return;
+        if (list_empty(&s->fetches) && (!has_writes(batch) || (s->down && !s->retry_due)))
+                return; /* reading may work while writing does not */
         s->retry_due = false;
         list_splice(&s->fetching, &s->fetches);
         s->filling = s->writing;

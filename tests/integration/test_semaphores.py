@@ -176,8 +176,11 @@ def test_drain_and_stop():
         first = hold_one(d, ["x"], {"ms": 5})
         second = d.submit("tally", {"n": 1}, semaphores=["x"])
         await_blocked(d, second)
-        open_gate(d)
-        d.call("Drain")
+        with d.connect() as c:
+            c.send("Drain", {})
+            until(lambda: d.status()["state"] == "draining", "it drains")
+            open_gate(d)
+            assert c.receive() == {}
         assert d.get(first)["state"] == "succeeded"
         assert "draining" in why(d, second) or d.get(second)["state"] == "blocked", why(d, second)
         assert not begun(d, second)
@@ -401,9 +404,13 @@ def test_a_handler_goes_to_another_pool():
         d.call("Reload")
         until(lambda: d.get(waiting[0])["pool"] == "tally", "they have gone along")
         assert d.pool_status("tally")["blocked"] == 5
+        old = d.worker_of(first)["pid"]
+        until(lambda: all(w["pid"] == old or w["generation"] > 1 for w in d.workers())
+              and d.pool_status("tally")["idle"] >= 3, "the others are new")
         open_gate(d)
         for id in [first, *waiting]:
-            assert d.wait(id)["state"] == "succeeded"
+            job = d.wait(id)
+            assert job["state"] == "succeeded", job
         assert most_at_a_time(d, [first, *waiting]) == 1
 
 

@@ -146,9 +146,9 @@ def check_attempts(case, cases):
         if not a.get("outcome") or \
                 (a.get("ended_usec") or 0) < a["started_usec"] - CLOCK_READING:
             yield "its attempt %d has no outcome, or no times: %s" % (a["number"], a)
-    # what a worker never looked at costs nothing, and is no execution
+    # what a worker never looked at, or gave back, costs nothing, and is no execution
     executed = {attempt for attempt, _ in case.begins}
-    counted = [a for a in case.attempts if a.get("outcome") != "worker_died"
+    counted = [a for a in case.attempts if a.get("outcome") not in ("worker_died", "shutdown")
                or a["number"] in executed or case.record["handler"] == "exec"]
     if len(counted) > case.budget and case.record["handler"] != "exec":
         yield "%d attempts that count, where %d are allowed" % (len(counted), case.budget)

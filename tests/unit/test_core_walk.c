@@ -365,6 +365,8 @@ static void note(Walk *w, Row *row, const Job *job)
         if (job->request == REQUEST_CLAIM)
                 return;
         row->cancel_asked = job->cancel_asked && !job_state_ended(r->state);
+        if (job_state_ended(r->state))
+                row->n_blockers = 0;
         note_history(row, job);
 }
 
