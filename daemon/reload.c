@@ -139,6 +139,16 @@ static void unbind_handlers(Supervisor *s)
                 core_bind_handler(&s->core, h, NULL);
 }
 
+/* Of a handler that nobody serves now, workers that come to serve it later have to be new. */
+static void forget_homes(Supervisor *s)
+{
+        CoreHandler *h;
+
+        LIST_FOREACH(&s->core.handlers, h, link)
+                if (!h->pool)
+                        h->home = NULL;
+}
+
 static void accept_candidate(Supervisor *s)
 {
         Settings *old = s->settings;
@@ -161,6 +171,7 @@ static void accept_candidate(Supervisor *s)
                         (void)pool_bind_handlers(pool);
                 }
         }
+        forget_homes(s);
         if (old)
                 put_aside(s, old);
         answer(s, NULL);

@@ -74,15 +74,21 @@ void handler_release(CoreHandler *handler, uint32_t n)
 
 /* --- what keeps a job back --- */
 
+/* Nobody serves its handler just now, or that has a rest. */
+static bool is_held(const Job *job, usec_t now)
+{
+        return !job->handler->pool || !handler_breaker_allows(&job->handler->breaker, now);
+}
+
 static bool may_run(const Job *job, usec_t now)
 {
-        return handler_breaker_allows(&job->handler->breaker, now) && !semaphores_missing(job);
+        return !is_held(job, now) && !semaphores_missing(job);
 }
 
 /* A ready job that cannot run waits for what it lacks. False: memory ran out. */
 static bool put_aside(Core *core, Job *job, usec_t now)
 {
-        if (!handler_breaker_allows(&job->handler->breaker, now))
+        if (is_held(job, now))
                 return place_held(job);
         core_set_state(core, job, JOB_BLOCKED);
         semaphores_wait(job);

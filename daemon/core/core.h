@@ -38,8 +38,10 @@ typedef struct CoreHandler {
         char *name;
         CorePool *pool; /* NULL: nobody serves it now; its jobs wait */
         usec_t run_usec; /* how long a run took lately; 0: not known */
+        const CorePool *home; /* the last one that served it without a break */
+        unsigned since; /* its workers know it from this epoch of theirs on; the pool's */
         HandlerBreaker breaker;
-        Heap held; /* ready jobs that the breaker keeps back */
+        Heap held; /* ready jobs that wait until somebody serves it, or its breaker closes */
         uint32_t ready; /* jobs of it that are ready, or arriving */
         List link;
 } CoreHandler;

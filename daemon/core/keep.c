@@ -27,12 +27,17 @@ static void keep_in(Core *core, Job *job, bool first)
                 list_append(list, &job->link);
 }
 
+/* When one with a time of its own is to be forgotten; 0: it has none. */
+static usec_t kept_until(const Job *job)
+{
+        return job->has & JOB_HAS_KEEP
+                       ? MAX(usec_add(job->ended, job_number(job, JOB_HAS_KEEP, 0)), 1u)
+                       : 0;
+}
+
 void core_keep(Core *core, Job *job)
 {
-        usec_t keep = job_number(job, JOB_HAS_KEEP, 0);
-
-        if (job->has & JOB_HAS_KEEP)
-                table_set_due(core, job, MAX(usec_add(job->ended, keep), 1u));
+        table_set_due(core, job, kept_until(job));
         keep_in(core, job, false);
 }
 
@@ -123,7 +128,10 @@ static void fire(Core *core, Job *job, usec_t now)
 {
         table_set_due(core, job, 0);
         if (job_state_ended(job->state)) {
-                forget(core, job, now);
+                if (kept_until(job) > now) /* it was to go before, and could not */
+                        table_set_due(core, job, kept_until(job));
+                else
+                        forget(core, job, now);
         } else if (core_expiry(job) <= now) {
                 core_end_as(core, job, JOB_EXPIRED, "it had not started when its ttl was over",
                             now);
@@ -140,7 +148,8 @@ static void try_breakers(Core *core, usec_t now)
         CoreHandler *h;
 
         LIST_FOREACH(&core->handlers, h, link)
-                if (h->held.count && !h->ready && handler_breaker_allows(&h->breaker, now))
+                if (h->pool && h->held.count && !h->ready &&
+                    handler_breaker_allows(&h->breaker, now))
                         handler_release(h, 1);
 }
 
@@ -165,7 +174,7 @@ static usec_t next_try(const Core *core)
         usec_t due = USEC_INFINITY;
 
         LIST_FOREACH(&core->handlers, h, link)
-                if (h->held.count && !h->ready && !h->breaker.trying)
+                if (h->pool && h->held.count && !h->ready && !h->breaker.trying)
                         due = MIN(due, h->breaker.until);
         return due;
 }

@@ -163,4 +163,5 @@ void core_bind_handler(Core *core, CoreHandler *handler, CorePool *pool)
                     job->state != JOB_RUNNING && !job->slot && job->request == REQUEST_NONE &&
                     !(job->events & EVENT_CLAIMED))
                         move_job(job, pool);
+        handler_release(handler, UINT32_MAX); /* they waited for somebody to serve it */
 }

@@ -12,25 +12,30 @@
 /* Workers looked at in search of a line with room. */
 enum { MAX_LOOK = 64 };
 
-static unsigned idle_slots(const Pool *pool)
+/* The first idle slot whose worker knows such a handler; `n`: how many there are. */
+static Slot *idle_slot(const Pool *pool, unsigned since, unsigned *n)
 {
-        const Slot *slot;
-        unsigned n = 0;
+        Slot *slot, *found = NULL;
 
+        *n = 0;
         LIST_FOREACH(&pool->idle, slot, idle)
-                n++;
-        return n;
+                if (slot->worker->epoch >= since) {
+                        found = found ? found : slot;
+                        (*n)++;
+                }
+        return found;
 }
 
 /* How many jobs whose runs take so long could go to slots now. */
-static unsigned room(const Pool *pool, usec_t run_usec)
+static unsigned room(const Pool *pool, usec_t run_usec, unsigned since)
 {
         const Worker *w;
-        unsigned n = 0, looked = 0, idle = idle_slots(pool);
+        unsigned n = 0, looked = 0, idle;
 
+        (void)idle_slot(pool, since, &idle);
         LIST_FOREACH(&pool->workers, w, in_pool) {
                 for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
-                        n += slot_room(&w->slots[i], run_usec);
+                        n += slot_room(&w->slots[i], run_usec, since);
                 if (++looked == MAX_LOOK)
                         break;
         }
@@ -45,11 +50,11 @@ void dispatch_pool(Pool *pool, usec_t now)
         unsigned n = 0;
         Job *job;
 
-        pool->core->busy = room(pool, 1) == 0;
+        pool->core->busy = room(pool, 1, 0) == 0;
         pool->full = false;
         while ((job = core_peek(core, pool->core, now))) {
                 if (job->handler != of)
-                        n = room(pool, job->handler->run_usec);
+                        n = room(pool, job->handler->run_usec, job->handler->since);
                 of = job->handler;
                 if (!core_claim(core, pool->core, n, now))
                         return;
@@ -65,7 +70,7 @@ static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
                 if (looked++ == MAX_LOOK)
                         return NULL;
                 for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
-                        if (slot_room(&w->slots[i], handler->run_usec)) {
+                        if (slot_room(&w->slots[i], handler->run_usec, handler->since)) {
                                 list_remove(&w->in_pool); /* the next one is another's turn */
                                 list_append(&pool->workers, &w->in_pool);
                                 return &w->slots[i];
@@ -89,7 +94,8 @@ static void fail_attempt(Pool *pool, const Worker *w, Job *job, int error, usec_
 
 void dispatch_job(Pool *pool, Job *job, usec_t now)
 {
-        Slot *slot = pool->full ? NULL : LIST_FIRST(&pool->idle, Slot, idle);
+        unsigned n;
+        Slot *slot = pool->full ? NULL : idle_slot(pool, job->handler->since, &n);
         int r;
 
         if (!slot && !pool->full)

@@ -169,6 +169,10 @@ int pool_bind_handlers(Pool *pool)
 
                 if (!h)
                         return -ENOMEM;
+                if (h->home != pool->core) { /* workers from before do not know it */
+                        h->home = pool->core;
+                        h->since = pool->epoch;
+                }
                 core_bind_handler(pool->pools->core, h, pool->core);
         }
         return 0;

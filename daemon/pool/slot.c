@@ -145,12 +145,13 @@ static void advance(Slot *slot, usec_t now)
         worker_note_state(slot->worker, NULL);
 }
 
-unsigned slot_room(const Slot *slot, usec_t run_usec)
+unsigned slot_room(const Slot *slot, usec_t run_usec, unsigned since)
 {
         usec_t usec = MAX(slot->slowest, run_usec);
         unsigned window = 1;
 
-        if (slot->closed || slot->link.fd < 0 || ladder_climbing(&slot->ladder))
+        if (slot->closed || slot->link.fd < 0 || ladder_climbing(&slot->ladder) ||
+            slot->worker->epoch < since)
                 return 0;
         if (slot->page && run_usec && !slot->worker->pool->settings->builtin)
                 window = (unsigned)MAX(MIN(AHEAD_USEC / usec, (usec_t)SLOT_MAX_RUNS), 1u);
@@ -335,14 +336,6 @@ static Outcome failure_outcome(const Slot *slot, Slice kind)
         return slice_is(kind, "command") ? OUTCOME_COMMAND_FAILED : OUTCOME_ERROR;
 }
 
-/* A worker from before a reload, and the pool has come by the handler with it. */
-static bool is_outdated(const Slot *slot, const VarlinkReply *reply)
-{
-        const Worker *w = slot->worker;
-
-        return w->epoch != w->pool->epoch && slice_is(reply->member->name, "NoSuchHandler");
-}
-
 /* The attempt ended with an error: what kind, and what follows from it. */
 static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply,
                          AttemptEnd *end)
@@ -363,9 +356,6 @@ static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply
                 details = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_DETAILS);
                 end->result = varlink_slice(scan, details);
                 end->untouched = slot->page && slice_is(failure_kind(scan, root), RECALLED);
-        } else if (is_outdated(slot, reply)) {
-                end->outcome = OUTCOME_SHUTDOWN;
-                end->untouched = end->may_retry = true;
         } else {
                 end->outcome = OUTCOME_ERROR;
         }
@@ -470,8 +460,6 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
                 slot->answered++; /* those did not count as begun */
         advance(slot, now);
         settle(slot, job, number, &end, now);
-        if (reply->member && is_outdated(slot, reply))
-                worker_leave(slot->worker, END_RETIRED, false, now); /* it gets no other of these */
         if (slot->count == 0)
                 worker_slot_idle(slot->worker, now);
         return 0;

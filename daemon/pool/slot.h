@@ -54,8 +54,9 @@ void slot_fini(Slot *slot);
 /* Enters it into, or takes it out of, its pool's list of idle slots. */
 void slot_note_idle(Slot *slot);
 
-/* How many more runs it can take that last so long (0: nobody knows); 0: none. */
-unsigned slot_room(const Slot *slot, usec_t run_usec);
+/* How many more runs it can take that last so long (0: nobody knows), of a handler that workers of
+ * its pool know since this epoch; 0: none. */
+unsigned slot_room(const Slot *slot, usec_t run_usec, unsigned since);
 
 /* Writes the run; the job begins, or stands in line. Returns 0, or -errno with the job
  * untouched (-ENOMEM: the connection is of no use any more). */

@@ -545,6 +545,8 @@ void store_close(Store *s)
         (void)fd_close(s->go_fd);
         free_fetches(&s->fetches);
         free_fetches(&s->fetching);
+        while (!list_empty(&s->kept))
+                list_remove(s->kept.next); /* the jobs are core's */
         batch_fini(&s->batches[0]);
         batch_fini(&s->batches[1]);
         free(s->path);

@@ -467,7 +467,7 @@ def test_under_load_with_deaths():
             ids.append(d.submit("tally", {"n": n, "ms": dice.randint(0, 6)}, semaphores=names,
                                 durability=dice.choice(["fsync", "memory"])))
             if n % 15 == 0:
-                for worker in d.workers("tally")[:2]:
+                for worker in [w for w in d.workers("tally") if w["pid"]][:2]:
                     with contextlib.suppress(ProcessLookupError):  # it may be gone already
                         os.kill(worker["pid"], signal.SIGKILL)
         for id in ids:

@@ -184,7 +184,7 @@ static void check_sums(World *w, const Audit *a)
                 const CoreHandler *h = w->handlers[i];
 
                 CHECK(w, NULL, a->held_back[i] == h->held.count);
-                CHECK(w, NULL, !h->held.count || h->breaker.broken);
+                CHECK(w, NULL, !h->held.count || h->breaker.broken || !h->pool);
                 CHECK(w, NULL, !h->breaker.trying || a->claimed[i]);
                 if (h->held.count)
                         w->seen[SIM_HELD]++;

@@ -74,6 +74,8 @@ static bool is_free(const World *w, const SimView *view, const Job *job)
             job->events & EVENT_CLAIMED || (w->core.store_down && !job->memory && !job->claim_kept))
                 return false;
         m = model_of_id(w, &job->id, job->uid);
+        if (!job->handler->pool) /* nobody serves it: its jobs are held */
+                return false;
         if (!view->allowed[m->spec.handler] ||
             (view->open[m->spec.handler] && job->place != PLACE_READY))
                 return false;
