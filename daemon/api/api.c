@@ -251,8 +251,8 @@ int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Setti
         char error[256];
         int r;
 
-        *api = (Api){ .core = core, .store = store, .pools = pools, .turn = turn, .settings = settings,
-                      .lifecycle = *lifecycle, .started = clock_steady(),
+        *api = (Api){ .core = core, .store = store, .pools = pools, .turn = turn,
+                      .settings = settings, .lifecycle = *lifecycle, .started = clock_steady(),
                       .service = { .vendor = "brood", .product = "broodd", .version = BROOD_VERSION,
                                    .url = "", .too_large = "io.brood.TooLarge",
                                    .max_backlog = CLIENT_SOFT_LIMIT,

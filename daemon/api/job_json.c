@@ -14,9 +14,12 @@ static void write_numbers(Buffer *b, const Job *job)
         static const struct {
                 const char *name;
                 uint16_t has;
-        } numbers[] = { { "run_at_usec", JOB_HAS_RUN_AT },   { "delay_usec", JOB_HAS_DELAY },
-                        { "max_attempts", JOB_HAS_MAX_ATTEMPTS }, { "timeout_usec", JOB_HAS_TIMEOUT },
-                        { "ttl_usec", JOB_HAS_TTL },         { "keep_usec", JOB_HAS_KEEP } };
+        } numbers[] = { { "run_at_usec", JOB_HAS_RUN_AT },
+                        { "delay_usec", JOB_HAS_DELAY },
+                        { "max_attempts", JOB_HAS_MAX_ATTEMPTS },
+                        { "timeout_usec", JOB_HAS_TIMEOUT },
+                        { "ttl_usec", JOB_HAS_TTL },
+                        { "keep_usec", JOB_HAS_KEEP } };
 
         for (size_t i = 0; i < ELEMENTS(numbers); i++)
                 if (job->has & numbers[i].has)
@@ -52,7 +55,8 @@ static void write_spec(Buffer *b, const Job *job, bool payload)
         write_list(b, "semaphores", job, JOB_HAS_SEMAPHORES);
         write_list(b, "tags", job, JOB_HAS_TAGS);
         if (job->has & JOB_HAS_DURABILITY)
-                emit_string_member(b, "durability", job->memory && !job->gone ? SLICE("memory") : SLICE("fsync"));
+                emit_string_member(b, "durability",
+                                   job->memory && !job->gone ? SLICE("memory") : SLICE("fsync"));
         if (job->has & JOB_HAS_ATTACHED)
                 emit_bool_member(b, "attached", true);
         emit_close(b, '}');

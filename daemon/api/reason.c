@@ -121,9 +121,11 @@ static void say_busy(const Job *job, uint32_t ahead, char *to, size_t size)
         char more[64] = ""; /* where `ahead` can not tell */
 
         if (ahead != UINT32_MAX && ahead > MAX_AHEAD)
-                (void)snprintf(more, sizeof(more), "; more than %d jobs are ahead of it", MAX_AHEAD);
+                (void)snprintf(more, sizeof(more), "; more than %d jobs are ahead of it",
+                               MAX_AHEAD);
         if (n.idle + n.busy == 0)
-                (void)snprintf(to, size, "pool '%s' has no worker that is ready (%u are starting)%s",
+                (void)snprintf(to, size,
+                               "pool '%s' has no worker that is ready (%u are starting)%s",
                                job->pool->name, n.starting, more);
         else if (n.idle == 0)
                 (void)snprintf(to, size, "all %u workers of pool '%s' are busy%s", n.busy,

@@ -7,8 +7,8 @@
 
 enum { REASON_SIZE = 512 };
 
-/* Of a job that is scheduled or blocked, or has ended with something to say. False: there is nothing
- * to add to the state. */
+/* Of a job that is scheduled or blocked, or has ended with something to say. False: there is
+ * nothing to add to the state. */
 bool reason_write(const Job *job, char *to, size_t size);
 
 /* Why. */

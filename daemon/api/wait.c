@@ -342,8 +342,8 @@ static Waiter *next_reply(const Group *g)
         return w->done ? w : NULL;
 }
 
-/* Does the client take replies of the call? What is held behind an earlier call counts, too, but not
- * against that one, or it would wait for itself. */
+/* Does the client take replies of the call? What is held behind an earlier call counts, too, but
+ * not against that one, or it would wait for itself. */
 static bool has_room(const Client *c, const VarlinkCall *call)
 {
         size_t limit = CLIENT_SOFT_LIMIT / 2;

@@ -58,7 +58,7 @@ typedef struct CoreLimits {
         uint64_t max_queued, max_bytes; /* 0: off */
         usec_t keep;                    /* after the end */
         uint64_t keep_max, keep_bytes;  /* jobs, and their memory */
-        uint64_t large;                 /* payloads of durable jobs above this leave memory; 0: none */
+        uint64_t large; /* payloads of durable jobs above this leave memory; 0: none */
 } CoreLimits;
 
 /* A change of a job's state, for those who watch. */
@@ -212,8 +212,8 @@ usec_t core_next_due(const Core *core);
 Job *core_next_request(Core *core);
 Job *core_next_instant(Core *core);
 Job *core_next_removal(Core *core);
-/* A job of which the store is to know that its end was asked for (it runs), or that it has not begun
- * after all (it is queued again). It goes on meanwhile; core_marked() answers. */
+/* A job of which the store is to know that its end was asked for (it runs), or that it has not
+ * begun after all (it is queued again). It goes on meanwhile; core_marked() answers. */
 Job *core_next_mark(Core *core);
 void core_marked(Core *core, Job *job, bool durable);
 Job *core_next_event(Core *core, unsigned *ret);

@@ -89,8 +89,9 @@ typedef struct Attempt {
         Certificate *certificate; /* NULL: nothing more to tell */
 } Attempt;
 
-/* Which optional fields of the spec were given. The first six are numbers, kept behind the struct in
- * this order; then come the texts, kept so too. The store keeps the bits: none changes its meaning. */
+/* Which optional fields of the spec were given. The first six are numbers, kept behind the
+ * struct in this order; then come the texts, kept so too. The store keeps the bits: none changes
+ * its meaning. */
 enum {
         JOB_HAS_RUN_AT = 1,
         JOB_HAS_DELAY = 2,
@@ -113,11 +114,11 @@ enum {
 /* What the store is being asked to make durable. */
 typedef enum JobRequest {
         REQUEST_NONE,
-        REQUEST_ADMIT,   /* the job exists; with job->claim, its first attempt may begin, too */
-        REQUEST_CLAIM,   /* its next attempt may begin */
-        REQUEST_SETTLE,  /* it goes to job->next_state */
-        REQUEST_FORGET,  /* it was kept long enough */
-        REQUEST_MARK,    /* its end was asked for, or it has not begun after all: core_next_mark() */
+        REQUEST_ADMIT,  /* the job exists; with job->claim, its first attempt may begin, too */
+        REQUEST_CLAIM,  /* its next attempt may begin */
+        REQUEST_SETTLE, /* it goes to job->next_state */
+        REQUEST_FORGET, /* it was kept long enough */
+        REQUEST_MARK,   /* its end was asked for, or it has not begun after all: core_next_mark() */
 } JobRequest;
 
 /* What has become of a job, for those who wait for it; a set. */

@@ -104,7 +104,8 @@ int core_restore_blocker(Core *core, Job *waiting, const Uuid *id)
                 return 0;
         waiting->cancel_asked = true;
         (void)snprintf(reason, sizeof(reason), "job %s, which had to succeed first, %s%s",
-                       uuid_text(id).text, blocker ? "had ended: " : "was lost with the daemon's memory",
+                       uuid_text(id).text,
+                       blocker ? "had ended: " : "was lost with the daemon's memory",
                        blocker ? job_state_name(blocker->state) : "");
         job_set_reason(waiting, reason);
         return 0;

@@ -39,7 +39,8 @@ void semaphores_give(Job *job);
 void semaphores_wait(Job *job);
 void semaphores_leave(Job *job);
 
-/* The best job of a pool that waits at a semaphore and could run now; it still waits. NULL: none. */
+/* The best job of a pool that waits at a semaphore and could run now; it still waits. NULL:
+ * none. */
 Job *semaphores_next(Core *core, const CorePool *pool);
 
 void semaphores_fini(Core *core);

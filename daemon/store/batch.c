@@ -147,7 +147,8 @@ int batch_add(StoreBatch *b, Job *job, usec_t now)
                              .history = job->history,
                              .reason = job->history->reason,
                              .given = given_of(job),
-                             .first_end = job->state == JOB_RUNNING && job->history->n_attempts == 1,
+                             .first_end = job->state == JOB_RUNNING &&
+                                          job->history->n_attempts == 1,
                              .result_shed = job->result_shed,
                              .attempt = job->attempt + begins,
                              .budget = job->budget,

@@ -113,8 +113,8 @@ static int prepare(sqlite3 *db, char *error, size_t size)
         return 0;
 }
 
-/* Zeros behind the end of the log are no part of it (and -wal has no locks that a close could drop).
- * Where the disk has little room to spare it grows as it must. */
+/* Zeros behind the end of the log are no part of it (and -wal has no locks that a close could
+ * drop). Where the disk has little room to spare it grows as it must. */
 static void lay_out_log(const char *database)
 {
         static const char zeros[64 * 1024];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What is in the database; every write goes by this. An operator reads it with sqlite3, best through
- * the view `jobs`.
+/* What is in the database; every write goes by this. An operator reads it with sqlite3, best
+ * through the view `jobs`.
  *
  *     job         one row per durable job, from its admission until it is forgotten
  *     large       arguments (key 2·seq) and results (key 2·seq + 1) that are too large for the row
@@ -20,7 +20,8 @@ enum { STORE_SCHEMA_VERSION = 1, STORE_APPLICATION_ID = 0x62726f64 /* "brod" */ 
 
 #define STORE_FILE "brood.db"
 
-/* From an empty database to version 1. A later version appends its own step; none is ever changed. */
+/* From an empty database to version 1. A later version appends its own step; none is ever
+ * changed. */
 #define STORE_SCHEMA_1                                                                             \
         "CREATE TABLE job ("                                                                       \
         " seq INTEGER PRIMARY KEY,"           /* order of admission */                             \

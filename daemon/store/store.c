@@ -150,7 +150,8 @@ static int note_log(void *context, sqlite3 *db, const char *name, int pages)
         return SQLITE_OK;
 }
 
-/* After the batch was handed back: nobody waits for it. A reader may keep it from being complete. */
+/* After the batch was handed back: nobody waits for it. A reader may keep it from being
+ * complete. */
 static void checkpoint(Store *s)
 {
         if (s->log_pages < CHECKPOINT_PAGES)

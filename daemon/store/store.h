@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Where what has been decided is kept. Core hands over requests; each comes back complete when it is
- * on the disk.
+/* Where what has been decided is kept. Core hands over requests; each comes back complete when it
+ * is on the disk.
  *
  * One thread writes: while it commits one batch, requests gather for the next (group commit), so
  * that the more there is to do, the more of it shares one sync. Jobs whose durability is memory are

@@ -41,5 +41,6 @@ void writer_fini(Writer *w);
 int writer_commit(Writer *w, StoreBatch *b);
 void writer_roll_back(Writer *w);
 
-/* A large payload: malloc'ed, or NULL with a length of 0 if there is none. Returns an SQLite code. */
+/* A large payload: malloc'ed, or NULL with a length of 0 if there is none. Returns an SQLite
+ * code. */
 int writer_read_large(Writer *w, uint64_t seq, bool result, char **ret, size_t *ret_len);
