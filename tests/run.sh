@@ -12,7 +12,7 @@ sh tests/run.sh [OPTION...] [PATTERN]
   --quick     only the gcc build and its tests
   --asan      only the build with ASan and UBSan and its tests
   --fuzz      runs each fuzzer for 10 minutes instead of 10 seconds
-  --torture   runs the tests of deaths 20 times more
+  --torture   runs the tests of deaths 20 times more, and the torture for 3 minutes
   --soak      runs the integration tests 10 times
   PATTERN     only integration tests, those whose file.function contains it
 EOF
@@ -210,6 +210,7 @@ plain() {
         say "integration"
         integration gcc --repeat=$repeat $pattern
         [ -z "$torture" ] || integration gcc --repeat=20 death.
+        [ -z "$torture" ] || step torture tests/torture/torture --bin="$work/gcc" --seconds=180
 }
 
 mkdir -p "$logs"
