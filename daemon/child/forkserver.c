@@ -309,12 +309,12 @@ static void serve(ForkServer *s)
         }
 }
 
-/* Handlers of a module that workers load themselves: looked up in a child, so that nothing of the
- * module stays here. */
-static void list_in_child(const Preparation *p, Buffer *names)
+/* Lists the handlers of a module in a child, so that nothing of the module stays here. Returns its
+ * wait status. */
+static int try_module(const Preparation *p, Buffer *names)
 {
         char text[4096];
-        int ends[2];
+        int ends[2], status;
         ssize_t n;
         pid_t pid;
 
@@ -338,8 +338,21 @@ static void list_in_child(const Preparation *p, Buffer *names)
         while (pid > 0 && (n = read(ends[0], text, sizeof(text))) > 0)
                 buffer_append(names, text, (size_t)n);
         fd_close(ends[0]);
-        if (pid < 0 || waitpid(pid, NULL, 0) < 0)
+        if (pid < 0 || waitpid(pid, &status, 0) < 0)
                 give_up("no process to load the module in");
+        return status;
+}
+
+/* Handlers of a module that workers load themselves. That somebody kills the process that looks says
+ * nothing of the module. */
+static void list_in_child(const Preparation *p, Buffer *names)
+{
+        int status = try_module(p, names);
+
+        for (int i = 0; i < 5 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; i++) {
+                buffer_clear(names, SIZE_MAX);
+                status = try_module(p, names);
+        }
         buffer_append_char(names, '\0');
         if (names->failed || buffer_len(names) == 1)
                 give_up("the module ended the process that loaded it");

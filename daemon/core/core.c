@@ -328,6 +328,7 @@ int core_settle(Core *core, Job *job, uint32_t number, AttemptEnd *end, usec_t n
                 return CORE_E_STALE;
         }
         ASSERT(a && a->outcome == OUTCOME_NONE);
+        now = MAX(now, a->started); /* whoever tells may have looked at the clock before it began */
         note_end(job, a, end, untouched, now);
         note_breaker(job, end, untouched, now);
         d = decide(job, end, untouched, random);

@@ -111,6 +111,8 @@ int pool_change(Pool *pool, PoolSettings *settings)
         free(pool->change_error);
         pool->change_error = NULL;
         pool_abandon(pool);
+        pool->next_settings = settings;
+        pool->next_killed = 0;
         r = forker_start(pool, settings, &pool->next_forker);
         if (r == 0)
                 pool->change = CHANGE_FORKER;
@@ -233,11 +235,20 @@ void pool_forker_failed(Pool *pool, Forker *forker, const char *why)
         pool->pools->forker_decided(pool->pools, pool);
 }
 
+/* Somebody has killed the one that was starting: that says nothing of the config. */
+static bool start_another(Pool *pool)
+{
+        enum { MAX_KILLED = 5 };
+
+        return ++pool->next_killed < MAX_KILLED &&
+               forker_start(pool, pool->next_settings, &pool->next_forker) == 0;
+}
+
 void pool_forker_gone(Pool *pool, Forker *forker)
 {
         usec_t now = clock_steady();
 
-        if (forker == pool->next_forker)
+        if (forker == pool->next_forker && !(forker->killed && start_another(pool)))
                 pool_forker_failed(pool, forker, "it died while it loaded the module");
         if (forker == pool->forker) {
                 pool->forker = NULL;

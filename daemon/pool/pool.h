@@ -36,6 +36,8 @@ typedef struct Pool {
         struct Forker *forker;         /* that makes workers; NULL: none */
         struct Forker *next_forker;    /* CHANGE_FORKER: the one that is starting */
         List forkers; /* all that live, also those that only wait for their workers */
+        PoolSettings *next_settings;   /* that it is started for */
+        unsigned next_killed;          /* how many of these were killed in a row */
         PoolChange change;
         const char *told;              /* the state that watchers know */
         char *change_error;            /* why the last change failed; NULL: it did not */

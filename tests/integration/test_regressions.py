@@ -216,6 +216,38 @@ def test_a_module_that_hangs_at_start():
         d.prove_clean()
 
 
+def kill_the_one_that_hangs(d, before):
+    """The fork server that loads the module is killed; whoever comes after it does not hang."""
+    until(lambda: "moods: init waits" in d.log(), "its init waits")
+    victim, = [p for p in children(d.pid) if p not in before and "forkserver" in command_line(p)]
+    os.unlink(d.path("hang"))
+    os.kill(victim, signal.SIGKILL)
+
+
+def test_a_fork_server_that_is_killed_while_it_loads_at_start():
+    """That says nothing of the config: another one loads the module, and the daemon starts."""
+    with Daemon({}, start=False) as d:
+        touch(d.path("hang"))
+        d.write_pool("moods", hanging(d))
+        d.start(ready=False)
+        kill_the_one_that_hangs(d, [])
+        d.await_socket()
+        until(lambda: d.status()["state"] == "running", "it runs")
+        assert d.run("mood")["state"] == "succeeded"
+
+
+def test_a_fork_server_that_is_killed_while_it_loads_at_reload():
+    """Nor is the new config refused for it."""
+    with Daemon({"diag": diag()}) as d, d.connect() as c:
+        touch(d.path("hang"))
+        before = children(d.pid)
+        d.write_pool("moods", hanging(d))
+        c.send("Reload")
+        kill_the_one_that_hangs(d, before)
+        c.receive()
+        assert d.run("mood")["state"] == "succeeded"
+
+
 def test_a_module_that_hangs_at_reload():
     """At a reload it is ConfigInvalid, what was in force stays, and the next reload works."""
     with Daemon({"diag": diag()}) as d:

@@ -127,13 +127,15 @@ static void add_jobs(Rig *r, unsigned n)
         }
 }
 
-/* Jobs with all that costs memory; the second is after the first, and after one that has failed. */
+/* Jobs with all that costs memory; the second is after the first, and after one that has failed;
+ * the third names semaphores. */
 enum { BATCH = 3 };
 
 typedef struct Batch {
         JobSpec specs[BATCH];
         Job *jobs[BATCH];
         Uuid blockers[2];
+        CoreSemaphore *units[2];
 } Batch;
 
 static void make_batch(Rig *r, Batch *b, const Job *bad)
@@ -150,6 +152,10 @@ static void make_batch(Rig *r, Batch *b, const Job *bad)
         b->blockers[1] = bad->id;
         b->specs[1].blockers = b->blockers;
         b->specs[1].n_blockers = 2;
+        b->units[0] = rig_semaphore(r, "gpu", 1);
+        b->units[1] = rig_semaphore(r, "disk", 1);
+        b->specs[2].units = b->units;
+        b->specs[2].n_units = 2;
 }
 
 /* What was admitted needs no more memory to come to its place, and to leave it. */
@@ -296,6 +302,68 @@ static void who_cannot_go_to_another_pool_stays_in_its_own(void **state UNUSED)
         }
 }
 
+/* Whichever pool it is in, it can wait there without memory. */
+static void who_names_semaphores_moves_as_a_whole_or_stays(void **state UNUSED)
+{
+        unsigned missed = 1;
+
+        for (int allocations = 0; missed; allocations++) {
+                AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+                CoreSemaphore *units[] = { rig_semaphore(r, "gpu", 1),
+                                           rig_semaphore(r, "disk", 0) };
+                JobSpec spec = rig_spec(r);
+                CorePool *to = rig_pool(r, "pictures");
+                Job *job;
+
+                spec.units = units;
+                spec.n_units = ELEMENTS(units);
+                job = rig_admit(r, &spec);
+                memory_for(allocations, INT_MAX);
+                core_bind_handler(&r->core, r->handler, to);
+                missed = memory_is_back();
+                rig_sound(r);
+                assert_ptr_equal(job->pool, missed ? r->pool : to);
+                no_memory();
+                assert_null(core_peek(&r->core, job->pool, r->now));
+                (void)memory_is_back();
+                rig_sound(r);
+                assert_int_equal(job->state, JOB_BLOCKED);
+                rig_rest(r);
+        }
+}
+
+static void a_restored_job_is_there_as_a_whole_or_not_at_all(void **state UNUSED)
+{
+        unsigned missed = 1;
+
+        for (int allocations = 0; missed; allocations++) {
+                AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+                CoreSemaphore *units[] = { rig_semaphore(r, "gpu", 1),
+                                           rig_semaphore(r, "disk", 1) };
+                JobRecord record = { .spec = rig_spec(r),
+                                     .pool = r->pool,
+                                     .state = JOB_QUEUED,
+                                     .failures = 1,
+                                     .reason = SLICE("it fell"),
+                                     .result = SLICE("{}") };
+                Job *job = NULL;
+                int error;
+
+                record.spec.has = JOB_HAS_UNIQUE_KEY;
+                record.spec.unique_key = SLICE("key");
+                record.spec.units = units;
+                record.spec.n_units = ELEMENTS(units);
+                memory_for(allocations, INT_MAX);
+                error = core_restore(&r->core, &record, &job);
+                missed = memory_is_back();
+                assert_true(error == 0 || (error == -ENOMEM && missed));
+                assert_ptr_equal(table_find(&r->core, &record.spec.id, record.spec.uid), job);
+                assert_int_equal(job == NULL, error != 0);
+                core_resume(&r->core, r->now);
+                rig_sound(r);
+        }
+}
+
 static void without_memory_there_is_no_new_pool_and_no_new_handler(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
@@ -342,6 +410,8 @@ int main(void)
                 TEST(who_is_admitted_waits_without_memory),
                 TEST(a_retry_without_memory_is_refused_or_comes_off),
                 TEST(who_cannot_go_to_another_pool_stays_in_its_own),
+                TEST(who_names_semaphores_moves_as_a_whole_or_stays),
+                TEST(a_restored_job_is_there_as_a_whole_or_not_at_all),
                 TEST(without_memory_there_is_no_new_pool_and_no_new_handler),
                 TEST(a_certificate_may_do_without_words),
         };
