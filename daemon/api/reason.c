@@ -127,6 +127,9 @@ static void say_busy(const Job *job, uint32_t ahead, char *to, size_t size)
                 (void)snprintf(to, size,
                                "pool '%s' has no worker that is ready (%u are starting)%s",
                                job->pool->name, n.starting, more);
+        else if (n.idle == 0 && n.busy == 1)
+                (void)snprintf(to, size, "the one worker of pool '%s' is busy%s", job->pool->name,
+                               more);
         else if (n.idle == 0)
                 (void)snprintf(to, size, "all %u workers of pool '%s' are busy%s", n.busy,
                                job->pool->name, more);

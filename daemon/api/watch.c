@@ -157,8 +157,10 @@ static void note_watchers(Api *api)
         api->core->journal.on = any;
         api->pools->watcher = api;
         api->pools->worker_changed = any ? on_worker : NULL;
-        if (!any)
-                api->core->journal.n = 0;
+        if (any)
+                return;
+        api->core->journal.n = 0;
+        api->core->journal.lost = false;
 }
 
 void watch_gone(VarlinkCall *call)

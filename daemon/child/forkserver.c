@@ -343,8 +343,8 @@ static int try_module(const Preparation *p, Buffer *names)
         return status;
 }
 
-/* Handlers of a module that workers load themselves. That somebody kills the process that looks says
- * nothing of the module. */
+/* Handlers of a module that workers load themselves. That somebody kills the process that looks
+ * says nothing of the module. */
 static void list_in_child(const Preparation *p, Buffer *names)
 {
         int status = try_module(p, names);

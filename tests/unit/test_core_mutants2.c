@@ -96,6 +96,25 @@ static void a_job_with_ties_has_no_descriptors_yet(void **state UNUSED)
                 assert_int_equal(job->ties->fds[i], -1);
 }
 
+/* The config has a semaphore no more: who names it waits for the next config, with no unit of the
+ * others. */
+static void who_can_not_run_at_all_keeps_no_unit_from_those_behind(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        CoreSemaphore *units[] = { rig_semaphore(r, "gpu", 1), rig_semaphore(r, "disk", 0) };
+        JobSpec both = rig_spec(r), one = rig_spec(r);
+        Job *waiting, *job;
+
+        both.units = one.units = units;
+        both.n_units = 2;
+        one.n_units = 1;
+        waiting = rig_admit(r, &both);
+        assert_null(rig_claim(r));
+        job = rig_admit(r, &one);
+        assert_ptr_equal(rig_claim(r), job);
+        assert_int_equal(waiting->state, JOB_BLOCKED);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -103,6 +122,7 @@ int main(void)
                 cmocka_unit_test(who_is_asked_for_while_the_store_lets_it_go_goes_later),
                 cmocka_unit_test(whose_workers_died_unseen_before_a_restart_is_to_blame_as_soon),
                 cmocka_unit_test(a_job_with_ties_has_no_descriptors_yet),
+                cmocka_unit_test(who_can_not_run_at_all_keeps_no_unit_from_those_behind),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

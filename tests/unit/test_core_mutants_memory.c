@@ -364,25 +364,31 @@ static void a_restored_job_is_there_as_a_whole_or_not_at_all(void **state UNUSED
         }
 }
 
-static void without_memory_there_is_no_new_pool_and_no_new_handler(void **state UNUSED)
+static void without_memory_there_is_no_new_pool_handler_or_semaphore(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
 
         for (int allocations = 0; allocations < 2; allocations++) {
                 const CorePool *pool;
                 const CoreHandler *handler;
+                const CoreSemaphore *semaphore;
 
                 memory_for(allocations, INT_MAX);
                 pool = core_pool(&r->core, "pictures");
                 memory_for(allocations, INT_MAX);
                 handler = core_handler(&r->core, "crop");
+                memory_for(allocations, INT_MAX);
+                semaphore = core_semaphore(&r->core, "gpu");
                 (void)memory_is_back();
                 assert_null(pool);
                 assert_null(handler);
+                assert_null(semaphore);
+                assert_null(core_find_semaphore(&r->core, SLICE("gpu")));
                 assert_null(core_find_handler(&r->core, SLICE("crop")));
         }
         assert_non_null(core_pool(&r->core, "pictures"));
         assert_non_null(core_handler(&r->core, "crop"));
+        assert_non_null(core_semaphore(&r->core, "gpu"));
         assert_ptr_equal(core_pool(&r->core, "images"), r->pool);
 }
 
@@ -412,7 +418,7 @@ int main(void)
                 TEST(who_cannot_go_to_another_pool_stays_in_its_own),
                 TEST(who_names_semaphores_moves_as_a_whole_or_stays),
                 TEST(a_restored_job_is_there_as_a_whole_or_not_at_all),
-                TEST(without_memory_there_is_no_new_pool_and_no_new_handler),
+                TEST(without_memory_there_is_no_new_pool_handler_or_semaphore),
                 TEST(a_certificate_may_do_without_words),
         };
 
