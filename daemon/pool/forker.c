@@ -213,6 +213,7 @@ void forker_retire(Forker *f)
 
 void forker_kill(Forker *f, const char *why)
 {
+        f->given_up = true;
         log_error("pool=%s: fork server pid=%d is killed: %s", f->pool->core->name, (int)f->pid,
                   why);
         (void)pidfd_signal(f->pidfd, SIGKILL); /* ESRCH: it is over already */

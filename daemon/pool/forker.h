@@ -16,7 +16,8 @@ typedef struct Forker {
         int pidfd, channel;
         struct event readable, start_timer;
         bool ready;
-        bool killed;       /* it was reaped, ended by SIGKILL: that is not its config's fault */
+        bool given_up;     /* we have ended it */
+        bool killed;       /* somebody else has, by SIGKILL: that is not its config's fault */
         bool retired;      /* it goes with its last worker */
         unsigned n_workers; /* that it has been asked for and that are not over */
         char *handlers;    /* what the module offers, a line each; NULL: not known */

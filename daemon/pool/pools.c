@@ -299,7 +299,8 @@ void pools_reap(Pools *pools)
                 if (f) {
                         pools->sweeping |= !f->retired || exit_verdict_status(&v) != 0;
                         tell_of_forker(f, &v);
-                        f->killed = exit_verdict_signal(&v) == SIGKILL;
+                        f->killed = exit_verdict_signal(&v) == SIGKILL && !f->given_up &&
+                                    !f->retired;
                         forker_gone(f);
                 } else if (w) {
                         worker_exited(w, &v, clock_steady());
