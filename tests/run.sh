@@ -171,6 +171,7 @@ integration() {
 checks() {
         step check-includes python3 tests/checks/includes.py
         step check-style python3 tests/checks/style.py
+        step mutants tests/mutants/run --smoke
         step bench-smoke python3 tests/bench/run --smoke --no-build --build="$work/gcc"
 }
 

@@ -392,6 +392,31 @@ static void without_memory_there_is_no_new_pool_handler_or_semaphore(void **stat
         assert_ptr_equal(core_pool(&r->core, "images"), r->pool);
 }
 
+static void a_journal_that_memory_is_short_for_says_so_and_keeps_what_it_has(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        CoreJournal *j = &r->core.journal;
+        size_t n = 0;
+
+        add_jobs(r, 2 * MOST);
+        j->on = true;
+        while (!j->lost) {
+                no_memory();
+                rig_cancel(r, core_peek(&r->core, r->pool, r->now));
+                rig_rest(r);
+                (void)memory_is_back();
+                if (j->lost && !n) { /* its first piece; then on to the second */
+                        assert_null(j->changes);
+                        j->lost = false;
+                        rig_run(r, core_peek(&r->core, r->pool, r->now));
+                }
+                assert_int_equal(j->n, j->lost ? n : n + 1);
+                n = j->n;
+        }
+        assert_int_equal(n, j->capacity);
+        assert_int_equal(j->changes[n - 1].state, JOB_CANCELLED);
+}
+
 static void a_certificate_may_do_without_words(void **state UNUSED)
 {
         Certificate *c;
@@ -419,6 +444,7 @@ int main(void)
                 TEST(who_names_semaphores_moves_as_a_whole_or_stays),
                 TEST(a_restored_job_is_there_as_a_whole_or_not_at_all),
                 TEST(without_memory_there_is_no_new_pool_handler_or_semaphore),
+                TEST(a_journal_that_memory_is_short_for_says_so_and_keeps_what_it_has),
                 TEST(a_certificate_may_do_without_words),
         };
 
