@@ -457,7 +457,10 @@ class Daemon:
     def check_sanitizers(self):
         for name in glob.glob(self.path("sanitizer*")):
             with open(name, encoding="utf-8", errors="replace") as f:
-                raise AssertionError("a sanitizer's report:\n" + f.read())
+                report = f.read()
+            # what the look for leaks says of a process that is killed under it is no report
+            if report.strip() and "Unable to get registers" not in report[:100]:
+                raise AssertionError("a sanitizer's report:\n" + report)
         found = SANITIZER.search(self.log())
         assert not found, "a sanitizer's report in the log: " + found.group(0)
 
