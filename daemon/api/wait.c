@@ -529,6 +529,17 @@ static void refused(Waiter *w)
         api_error_store(call);
 }
 
+/* The payload was asked for, and could not be had: neither a reply without it nor asking again and
+ * again would be right. */
+static void refuse_unreadable(Waiter *w)
+{
+        VarlinkCall *call = w->call;
+
+        wait_gone(call);
+        api_error_string(call, "io.brood.StoreFailed", "message",
+                         SLICE("the job's arguments or result could not be read from the store"));
+}
+
 /* The last reply of a call for one job. */
 static void reply_last(Waiter *w, Job *job)
 {
@@ -570,7 +581,9 @@ static void single_event(Waiter *w, Job *job, unsigned events)
                 return;
         }
         if (w->fetches) {
-                if (events & EVENT_FETCHED)
+                if (events & EVENT_FETCHED && core_is_shed(job))
+                        refuse_unreadable(w);
+                else if (events & EVENT_FETCHED)
                         reply_last(w, job);
                 return;
         }
@@ -589,6 +602,10 @@ static void single_event(Waiter *w, Job *job, unsigned events)
 
 static void many_event(Waiter *w, unsigned events)
 {
+        if (events & EVENT_FETCHED && w->done && core_is_shed(w->job)) {
+                refuse_unreadable(w);
+                return;
+        }
         if (events & EVENT_ENDED)
                 note_ended(w);
         if (events & (EVENT_ENDED | EVENT_FETCHED))

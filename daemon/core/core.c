@@ -198,8 +198,7 @@ void core_start_waiting(Core *core, Job *job)
         table_set_due(core, job, due == USEC_INFINITY ? 0 : due);
 }
 
-/* The state in which a job waits just now. */
-static JobState waiting_state(const Job *job, usec_t now)
+JobState core_waiting_state(const Job *job, usec_t now)
 {
         if (job_first_blocker(job))
                 return JOB_BLOCKED;
@@ -208,7 +207,7 @@ static JobState waiting_state(const Job *job, usec_t now)
 
 void core_place(Core *core, Job *job, usec_t now)
 {
-        JobState state = waiting_state(job, now);
+        JobState state = core_waiting_state(job, now);
 
         if (state == JOB_QUEUED)
                 core_give_order(core, job, now);

@@ -218,6 +218,9 @@ Job *core_next_mark(Core *core);
 void core_marked(Core *core, Job *job, bool durable);
 Job *core_next_event(Core *core, unsigned *ret);
 
+/* The state in which a job that does not run waits just now. */
+JobState core_waiting_state(const Job *job, usec_t now);
+
 /* Removes a job that has ended or was refused. */
 void core_forget(Core *core, Job *job);
 

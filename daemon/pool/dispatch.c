@@ -50,7 +50,8 @@ void dispatch_pool(Pool *pool, usec_t now)
         unsigned n = 0;
         Job *job;
 
-        pool->core->busy = room(pool, 1, 0) == 0;
+        if (pool->core->waiting) /* those at semaphores keep no unit for a pool that is */
+                pool->core->busy = room(pool, 1, 0) == 0;
         pool->full = false;
         while ((job = core_peek(core, pool->core, now))) {
                 if (job->handler != of)

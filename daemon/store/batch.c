@@ -92,19 +92,11 @@ int batch_add_met(StoreBatch *b, const Job *job, usec_t now)
         return 0;
 }
 
-/* The state in which a job that was admitted or given back waits, so far as that is known. */
-static JobState waiting_state(const Job *job, usec_t now)
-{
-        if (job_first_blocker(job))
-                return JOB_BLOCKED;
-        return job->ready_at > now ? JOB_SCHEDULED : JOB_QUEUED;
-}
-
 static JobState state_after(const Job *job, usec_t now)
 {
         switch (job->request) {
         case REQUEST_ADMIT:
-                return job->claim ? JOB_RUNNING : waiting_state(job, now);
+                return job->claim ? JOB_RUNNING : core_waiting_state(job, now);
         case REQUEST_CLAIM:
                 return JOB_RUNNING;
         case REQUEST_SETTLE:

@@ -64,7 +64,6 @@ struct Store {
         int result;        /* an SQLite code */
         char words[256];   /* what went wrong */
         usec_t took;
-        uint64_t bytes;
         int log_pages;
 
         /* The loop's. */
@@ -80,14 +79,6 @@ struct Store {
 };
 
 /* --- the thread --- */
-
-static usec_t monotonic(void)
-{
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
 
 static uint64_t size_of(const char *path)
 {
@@ -111,15 +102,14 @@ static void read_payloads(Store *s)
 
 static void commit(Store *s)
 {
-        usec_t began = monotonic();
+        usec_t began = clock_monotonic();
 
         s->result = writer_commit(&s->writer, s->writing);
         if (s->result != SQLITE_OK) {
                 database_words(s->db, s->words, sizeof(s->words));
                 writer_roll_back(&s->writer);
         }
-        s->took = monotonic() - began;
-        s->bytes = size_of(s->path) + size_of(s->log_path);
+        s->took = clock_monotonic() - began;
 }
 
 static bool has_writes(const StoreBatch *b)
@@ -255,7 +245,6 @@ static void note_status(Store *s)
 {
         StoreStatus *t = &s->status;
 
-        t->bytes = s->bytes;
         t->commits++;
         t->writes += s->writing->n;
         t->last_commit = s->took;
@@ -390,7 +379,7 @@ bool store_work(Store *s, usec_t now)
 bool store_is_idle(const Store *s)
 {
         return !s->working && list_empty(&s->kept) && list_empty(&s->core->requests) &&
-               list_empty(&s->fetches);
+               list_empty(&s->core->marks) && list_empty(&s->fetches);
 }
 
 int store_fetch(Store *s, Job *job)
@@ -419,6 +408,7 @@ const char *store_error(const Store *s)
 void store_status(const Store *s, StoreStatus *ret)
 {
         *ret = s->status;
+        ret->bytes = size_of(s->path) + size_of(s->log_path);
 }
 
 /* --- life --- */
@@ -471,7 +461,6 @@ static int set_up(Store *s, const char *directory, struct event_base *base, char
                 return -1;
         }
         (void)sqlite3_wal_hook(s->db, note_log, s);
-        s->bytes = s->status.bytes = size_of(s->path) + size_of(s->log_path);
         r = make_events(s, base);
         return r == 0 ? start_thread(s) : r;
 }

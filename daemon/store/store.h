@@ -40,7 +40,7 @@ const char *store_error(const Store *store);
 
 /* Figures, for who asks. */
 typedef struct StoreStatus {
-        uint64_t bytes;           /* of the database and its log; 0 before the first commit */
+        uint64_t bytes;           /* of the database and its log */
         uint64_t commits, writes; /* of all its transactions, and requests in them */
         uint64_t failures;
         usec_t last_commit, worst_commit; /* how long it took */

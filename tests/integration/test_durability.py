@@ -477,6 +477,26 @@ def test_no_more_ended_jobs_are_kept_than_may_be():
               "five are forgotten")
 
 
+def test_payloads_that_can_not_be_read_are_an_error():
+    """Large payloads that are gone from the store: no call answers as if there were none, or waits
+    for ever; everybody else is served."""
+    with durable({"diag": diag()}) as d, d.connect() as c:
+        text = "y" * 50000
+        job = d.run("echo", {"text": text})["id"]
+        assert d.get(job)["result"] == {"text": text}
+        subprocess.run(["sqlite3", database(d), ".timeout 5000", "DELETE FROM large"], check=True)
+        for method, parameters in [("Get", {"id": job}), ("Wait", {"id": job}),
+                                   ("Submit", {"job": {"handler": "echo", "id": job},
+                                               "wait": True})]:
+            with refused("StoreFailed") as e:
+                d.call(method, **parameters)
+            assert "could not be read" in e["message"], e
+        with refused("StoreFailed"):
+            list(c.more("WaitMany", ids=[job]))
+        assert d.run("echo", {"n": 1})["result"] == {"n": 1}
+        assert d.call("List")["jobs"][-1]["id"] == job
+
+
 # --- what was asked for ---
 
 def test_everything_that_was_asked_for_is_kept():

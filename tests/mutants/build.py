@@ -117,7 +117,7 @@ class Variant:
         self.flags, self.memory = flags, memory
         self.env = dict(os.environ, **env)
         self.directory = os.path.join(bench.directory, name)
-        self.library = self.path("libtried.so")
+        self.tried = self.path("libtried.so")
         self.lock = threading.Lock()
         self.expected = None  # {run: CPU seconds}, when it is ready
 
@@ -143,7 +143,7 @@ class Variant:
         root = first if first and os.path.exists(os.path.join(first, source)) else tree
         return gcc([*FLAGS, *self.flags, *paths, "-c", source, "-o", target], root)
 
-    def link_library(self, objects, target):
+    def link_shared(self, objects, target):
         return gcc([*self.flags, "-shared", "-Wl,-Bsymbolic", "-Wl,-soname,libtried.so", *objects,
                     "-o", target, "-lm", "-lpthread"], self.directory)
 
@@ -157,9 +157,9 @@ class Variant:
         b = self.bench
         b.each(lambda s: must(self.compile(s, self.object(s))),
                sorted({*b.shared, *(s for own in b.programs.values() for s in own)}))
-        must(self.link_library([self.object(s) for s in b.shared], self.library))
+        must(self.link_shared([self.object(s) for s in b.shared], self.tried))
         b.each(lambda p: must(self.link_program([self.object(s) for s in b.programs[p]],
-                                                self.library, self.path(p))), b.programs)
+                                                self.tried, self.path(p))), b.programs)
         with open(self.path("complete"), "w"):
             pass
 
@@ -198,7 +198,7 @@ class Variant:
             if self.compile(source, target, directory).returncode:
                 return False
         library = os.path.join(directory, "libtried.so")
-        if self.link_library(objects(self.bench.shared), library).returncode:
+        if self.link_shared(objects(self.bench.shared), library).returncode:
             return False
         for program, sources in self.bench.programs.items():
             if set(sources) & set(changed):
