@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/pending.h"
 #include "ops/log.h"
@@ -104,7 +105,8 @@ static void semaphores_take_effect(Supervisor *s)
         CoreSemaphore *one;
 
         LIST_FOREACH(&s->core.semaphores, one, link)
-                one->size = 0;
+                if (!one->of_user)
+                        one->size = 0;
         for (unsigned i = 0; i < s->settings->n_semaphores; i++) {
                 const SemaphoreSetting *setting = &s->settings->semaphores[i];
 
@@ -118,12 +120,15 @@ static void semaphores_take_effect(Supervisor *s)
 
 static void limits_take_effect(Supervisor *s)
 {
-        s->core.limits = (CoreLimits){ .max_queued = s->settings->max_queued,
-                                       .max_bytes = s->settings->max_bytes,
-                                       .keep = s->settings->keep_finished,
-                                       .keep_max = s->settings->keep_finished_max,
-                                       .keep_bytes = s->settings->keep_finished_bytes,
-                                       .large = s->settings->large_payload };
+        const CoreLimits limits = { .max_queued = s->settings->max_queued,
+                                    .max_bytes = s->settings->max_bytes,
+                                    .keep = s->settings->keep_finished,
+                                    .keep_max = s->settings->keep_finished_max,
+                                    .keep_bytes = s->settings->keep_finished_bytes,
+                                    .large = s->settings->large_payload,
+                                    .own_uid = geteuid() };
+
+        core_set_limits(&s->core, &limits);
         semaphores_take_effect(s);
         log_set_level(s->options.log_level ? s->options.log_level : (int)s->settings->log_level);
         s->api.settings = s->settings;

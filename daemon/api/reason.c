@@ -48,6 +48,10 @@ static void say_semaphore(const Job *job, char *to, size_t size)
 
         if (!s)
                 (void)snprintf(to, size, "waits for its turn at its semaphores");
+        else if (s->of_user)
+                (void)snprintf(to, size, "waits for another job of its user to end: %llu of %s "
+                                         "run, and no more may (MaxRunning=%llu)",
+                               (unsigned long long)s->held, s->name, (unsigned long long)s->size);
         else if (!s->size)
                 (void)snprintf(to, size, "waits for semaphore '%s', which the config does not have "
                                          "(any more)",

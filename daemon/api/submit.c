@@ -15,6 +15,17 @@
 #include "base/fd.h"
 #include "core/ties.h"
 #include "io.brood.h"
+#include "varlink/json.h"
+
+/* Of the client's user. */
+static void refuse_quota(const Request *r, const char *quota, uint64_t limit)
+{
+        Buffer *b = varlink_error_begin(r->call, "io.brood.QuotaExceeded");
+
+        emit_string_member(b, "quota", slice_of(quota));
+        emit_int_member(b, "limit", (int64_t)limit);
+        varlink_reply_end(r->call, false);
+}
 
 static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *missing)
 {
@@ -30,6 +41,15 @@ static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *m
                 break;
         case CORE_E_BYTES_FULL:
                 api_error_int(r->call, "io.brood.QueueFull", "limit", (int64_t)limits->max_bytes);
+                break;
+        case CORE_E_USER_QUEUED:
+                refuse_quota(r, "queued", limits->user.max_queued);
+                break;
+        case CORE_E_USER_BYTES:
+                refuse_quota(r, "bytes", limits->user.max_bytes);
+                break;
+        case CORE_E_USER_RATE:
+                refuse_quota(r, "rate", limits->user.max_rate);
                 break;
         case CORE_E_NO_BLOCKER:
                 api_error_string(r->call, "io.brood.NoSuchJob", "id",

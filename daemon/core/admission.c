@@ -8,6 +8,7 @@
 
 #include "core/inside.h"
 #include "core/semaphore.h"
+#include "core/user.h"
 
 static bool args_are_large(const Core *core, const JobSpec *s)
 {
@@ -20,7 +21,7 @@ static size_t spec_size(const JobSpec *s)
                s->after.len;
 }
 
-static int check_limits(const Core *core, const JobSpec *s)
+static int check_limits(const Core *core, const CoreUser *user, const JobSpec *s)
 {
         const CoreLimits *l = &core->limits;
         const CorePool *pool = s->handler->pool;
@@ -31,7 +32,7 @@ static int check_limits(const Core *core, const JobSpec *s)
                 return CORE_E_POOL_FULL;
         if (l->max_bytes && core->bytes + spec_size(s) > l->max_bytes)
                 return CORE_E_BYTES_FULL;
-        return 0;
+        return user_check(core, user, spec_size(s));
 }
 
 /* Names of a job's predecessors become edges; one that has failed dooms the job at once. */
@@ -77,6 +78,23 @@ static uint16_t given_texts(const JobSpec *s)
                (s->after.len ? JOB_HAS_AFTER : 0);
 }
 
+/* Those that it names, and the one of its user. */
+static int name_semaphores(Core *core, Job *job, const JobSpec *s)
+{
+        CoreSemaphore *all[CORE_MAX_UNITS + 1], *of_user = NULL;
+        CoreUser *user = user_get(core, job->uid);
+        unsigned n = s->n_units;
+        int r = user ? user_semaphore(core, user, &of_user) : -ENOMEM;
+
+        if (r < 0 || n + (of_user != NULL) == 0)
+                return r;
+        if (n)
+                memcpy(all, s->units, n * sizeof(CoreSemaphore *));
+        if (of_user)
+                all[n++] = of_user;
+        return semaphores_name(job, all, n);
+}
+
 int admission_make(Core *core, const JobSpec *s, CorePool *pool, bool large_args, Job **ret)
 {
         JobData data = { .has = s->has | given_texts(s),
@@ -100,8 +118,7 @@ int admission_make(Core *core, const JobSpec *s, CorePool *pool, bool large_args
         job->gid = s->gid;
         job->memory = s->memory;
         job->attached = s->attached;
-        if (s->n_units)
-                r = semaphores_name(job, s->units, s->n_units);
+        r = name_semaphores(core, job, s);
         if (r == 0)
                 r = table_add_id(core, job);
         if (r < 0) {
@@ -126,17 +143,17 @@ static void fill(Job *job, const JobSpec *s, usec_t now)
 
 static int make(Core *core, const JobSpec *s, usec_t now, Job **ret, Uuid *ret_missing)
 {
+        const CoreUser *user = user_get(core, s->uid);
         Job *job;
-        int r = check_limits(core, s);
+        int r = user ? check_limits(core, user, s) : -ENOMEM;
 
         if (r == 0)
                 r = admission_make(core, s, s->handler->pool, args_are_large(core, s), &job);
         if (r)
                 return r;
         fill(job, s, now);
-        core->open++; /* counted from now on, shown when the store has it */
-        job->pool->open++;
-        core->bytes += job->bytes;
+        count_open(core, job, 1); /* from now on, shown when the store has it */
+        count_bytes(core, job, job->bytes);
         if (!table_take_key(core, job))
                 r = -ENOMEM; /* the caller has seen that it is free */
         if (!r)
@@ -171,22 +188,35 @@ static void ask(Core *core, Job *job, usec_t now)
                 return; /* then it is claimed after its admission */
 }
 
+static void unmake(Core *core, unsigned n, Job **jobs, const bool *duplicate)
+{
+        while (n--)
+                if (!duplicate[n])
+                        core_forget(core, jobs[n]);
+}
+
 int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs,
                 bool *duplicate, Uuid *ret_missing)
 {
+        unsigned fresh = 0;
         int r = 0;
 
         for (unsigned i = 0; i < n; i++) {
-                ASSERT(specs[i].handler->pool);
+                ASSERT(specs[i].handler->pool && specs[i].uid == specs[0].uid);
                 jobs[i] = existing(core, &specs[i]);
                 duplicate[i] = jobs[i] != NULL;
                 if (!jobs[i])
                         r = make(core, &specs[i], now, &jobs[i], ret_missing);
-                if (!r)
-                        continue;
-                while (i--)
-                        if (!duplicate[i])
-                                core_forget(core, jobs[i]);
+                if (r) {
+                        unmake(core, i, jobs, duplicate);
+                        return r;
+                }
+                fresh += !duplicate[i];
+        }
+        if (fresh)
+                r = user_take_rate(core, user_find(core, specs[0].uid), fresh, now);
+        if (r) {
+                unmake(core, n, jobs, duplicate);
                 return r;
         }
         for (unsigned i = 0; i < n; i++)

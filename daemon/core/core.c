@@ -4,6 +4,7 @@
 
 #include "core/inside.h"
 #include "core/semaphore.h"
+#include "core/user.h"
 
 /* Workers that may die before they look at a job, until it is to blame. */
 enum { MAX_UNTOUCHED = 5 };
@@ -117,10 +118,6 @@ static void count_state(Core *core, Job *job, int by)
 {
         core->count[job->state] += (uint64_t)by;
         job->pool->count[job->state] += (uint64_t)by;
-        if (!job_state_ended(job->state)) {
-                core->open += (uint64_t)by;
-                job->pool->open += (uint64_t)by;
-        }
 }
 
 static void journal(Core *core, const Job *job)
@@ -144,12 +141,16 @@ static void journal(Core *core, const Job *job)
 
 void core_set_state(Core *core, Job *job, JobState state)
 {
+        int opened = job_state_ended(job->state) - job_state_ended(state);
+
         ASSERT(job_state_allows(job->state, state));
         place_leave(job);
         table_set_due(core, job, 0);
         count_state(core, job, -1);
         job->state = (uint8_t)state;
         count_state(core, job, 1);
+        if (opened)
+                count_open(core, job, opened);
         journal(core, job);
 }
 
@@ -158,9 +159,9 @@ void core_list(Core *core, Job *job, JobState state)
         ASSERT(!job->listed);
         job->listed = true;
         job->state = (uint8_t)state;
-        core->open--; /* it was counted as open when it was made */
-        job->pool->open--;
         count_state(core, job, 1);
+        if (job_state_ended(state))
+                count_open(core, job, -1); /* it was counted when it was made */
         list_append(&core->all, &job->all);
         journal(core, job);
 }
@@ -375,7 +376,7 @@ static void ended(Core *core, Job *job, usec_t now)
 
         table_drop_key(core, job);
         job->pool->done++;
-        core->bytes -= job->bytes;
+        count_bytes(core, job, -(int64_t)job->bytes);
         core_keep(core, job);
         release_dependents(core, job, now);
         while ((d = job_first_blocker(job)))
@@ -488,7 +489,7 @@ bool core_retry(Core *core, Job *job, usec_t now)
         table_set_due(core, job, 0);
         core->kept--;
         core->kept_bytes -= core_kept_size(job);
-        core->bytes += job->bytes;
+        count_bytes(core, job, job->bytes);
         keep_result(job, (Slice){ NULL, 0 });
         job_clear_reason(job);
         h = job_history(job);

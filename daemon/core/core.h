@@ -50,15 +50,25 @@ typedef struct CoreSemaphore {
         char *name;
         uint64_t size; /* 0: the config does not have it (any more) */
         uint64_t held;
+        bool of_user;  /* how many jobs of a user may run; `name` says whose */
         List queues; /* SemaphoreQueue */
         List link;
 } CoreSemaphore;
+
+/* Of one user; 0: off. */
+typedef struct CoreUserLimits {
+        uint64_t max_queued, max_bytes; /* jobs that have not ended, and their memory */
+        uint64_t max_running;           /* more wait */
+        uint64_t max_rate;              /* submitted in a second */
+} CoreUserLimits;
 
 typedef struct CoreLimits {
         uint64_t max_queued, max_bytes; /* 0: off */
         usec_t keep;                    /* after the end */
         uint64_t keep_max, keep_bytes;  /* jobs, and their memory */
         uint64_t large; /* payloads of durable jobs above this leave memory; 0: none */
+        CoreUserLimits user;
+        uint32_t own_uid; /* the daemon's: like root it has no limits of a user */
 } CoreLimits;
 
 /* A change of a job's state, for those who watch. */
@@ -79,7 +89,7 @@ typedef struct CoreJournal {
 typedef struct Core {
         CoreLimits limits;
         List pools, handlers, semaphores;
-        HashTable ids, keys;
+        HashTable ids, keys, users;
         List all;
         List finished;     /* ended and kept for the usual time, oldest first */
         List finished_own; /* ended and kept for a time of their own, oldest first */
@@ -124,12 +134,19 @@ enum {
         CORE_E_QUEUE_FULL = 1, /* MaxQueued= of the daemon */
         CORE_E_POOL_FULL,      /* MaxQueued= of the pool */
         CORE_E_BYTES_FULL,     /* MaxBytes= */
+        CORE_E_USER_QUEUED,    /* MaxQueued= of a user */
+        CORE_E_USER_BYTES,     /* MaxBytes= of a user */
+        CORE_E_USER_RATE,      /* MaxRate= of a user */
         CORE_E_NO_BLOCKER,     /* a job in `after` does not exist: *ret_missing */
         CORE_E_STALE,          /* this attempt is not the job's any more */
 };
 
 void core_init(Core *core, const CoreLimits *limits);
 void core_fini(Core *core);
+
+/* They hold for what comes; nothing that is there is refused. How many jobs of a user may run holds
+ * for jobs that are submitted while there is such a limit. */
+void core_set_limits(Core *core, const CoreLimits *limits);
 
 /* Pools and handlers by name; found or made. NULL if memory ran out. They live as long as the core.
  */
@@ -144,9 +161,9 @@ void core_bind_handler(Core *core, CoreHandler *handler, CorePool *pool);
 CoreSemaphore *core_semaphore(Core *core, const char *name);
 CoreSemaphore *core_find_semaphore(Core *core, Slice name);
 
-/* Admits jobs: all of them, or none and an error (CORE_E_… or -ENOMEM). jobs[i] becomes the new
- * job, or, where duplicate[i], the one that is there already (of this id, or open with this key).
- */
+/* Admits jobs of one user: all of them, or none and an error (CORE_E_… or -ENOMEM). jobs[i]
+ * becomes the new job, or, where duplicate[i], the one that is there already (of this id, or open
+ * with this key). */
 int core_submit(Core *core, const JobSpec *specs, unsigned n, usec_t now, Job **jobs,
                 bool *duplicate, Uuid *ret_missing);
 

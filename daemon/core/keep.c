@@ -4,6 +4,7 @@
  * in the store. */
 
 #include "core/inside.h"
+#include "core/user.h"
 
 enum { TICK_WORK = 1000 }; /* jobs that one tick looks at */
 
@@ -205,14 +206,16 @@ static bool is_at_work(const Job *job)
                (job->state == JOB_QUEUED && job->place == PLACE_NONE); /* claimed just now */
 }
 
-static void count_bytes(Core *core, const Job *job, int64_t change)
+static void count_change(Core *core, const Job *job, int64_t change)
 {
         bool back = job->request == REQUEST_SETTLE; /* core_retry() has counted it as open */
 
         if (job->request == REQUEST_FORGET)
                 return; /* it is counted nowhere just now */
-        *(job_state_ended(job->state) && !back ? &core->kept_bytes : &core->bytes) +=
-                (uint64_t)change;
+        if (job_state_ended(job->state) && !back)
+                core->kept_bytes += (uint64_t)change;
+        else
+                count_bytes(core, job, change);
 }
 
 void core_shed(Core *core, Job *job)
@@ -222,10 +225,10 @@ void core_shed(Core *core, Job *job)
         if (is_at_work(job))
                 return;
         if (job->args_elsewhere && !job->args_shed)
-                count_bytes(core, job, job_set_args(job, NULL, 0));
+                count_change(core, job, job_set_args(job, NULL, 0));
         if (!job_state_ended(job->state) || h->result_len <= core->limits.large)
                 return;
-        count_bytes(core, job, -(int64_t)h->result_len);
+        count_change(core, job, -(int64_t)h->result_len);
         free(h->result);
         h->result = NULL;
         h->result_len = 0;
@@ -235,10 +238,10 @@ void core_shed(Core *core, Job *job)
 void core_unshed(Core *core, Job *job, char *args, size_t args_len, char *result, size_t result_len)
 {
         if (args && job->args_shed)
-                count_bytes(core, job, job_set_args(job, MOVE_PTR(args), args_len));
+                count_change(core, job, job_set_args(job, MOVE_PTR(args), args_len));
         if (result && job->result_shed) {
                 if (job_state_ended(job->state)) /* of an open job only its own bytes count */
-                        count_bytes(core, job, (int64_t)result_len);
+                        count_change(core, job, (int64_t)result_len);
                 job->history->result = MOVE_PTR(result);
                 job->history->result_len = result_len;
                 job->result_shed = false;

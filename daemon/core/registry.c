@@ -5,6 +5,7 @@
 #include "core/inside.h"
 #include "core/rank.h"
 #include "core/semaphore.h"
+#include "core/user.h"
 
 static int ready_before(const void *a, const void *b)
 {
@@ -71,6 +72,7 @@ void core_fini(Core *core)
                 free(handler);
         }
         semaphores_fini(core);
+        users_fini(core);
         free(core->journal.changes);
         hashtable_fini(&core->ids);
         hashtable_fini(&core->keys);

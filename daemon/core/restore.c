@@ -4,6 +4,7 @@
  * are there, and the config has said which pool does what, core_resume() lets them go on. */
 
 #include "core/inside.h"
+#include "core/user.h"
 
 static void restore_history(JobHistory *h, const JobRecord *r)
 {
@@ -47,9 +48,8 @@ static void count(Core *core, Job *job)
                 core->kept_bytes += core_kept_size(job);
                 return;
         }
-        core->open++;
-        job->pool->open++;
-        core->bytes += job->bytes;
+        count_open(core, job, 1);
+        count_bytes(core, job, job->bytes);
 }
 
 int core_restore(Core *core, const JobRecord *r, Job **ret)

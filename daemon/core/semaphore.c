@@ -28,18 +28,15 @@ CoreSemaphore *core_find_semaphore(Core *core, Slice name)
         CoreSemaphore *s;
 
         LIST_FOREACH(&core->semaphores, s, link)
-                if (slice_is(name, s->name))
+                if (!s->of_user && slice_is(name, s->name))
                         return s;
         return NULL;
 }
 
-CoreSemaphore *core_semaphore(Core *core, const char *name)
+static CoreSemaphore *new_semaphore(Core *core, const char *name)
 {
-        CoreSemaphore *s = core_find_semaphore(core, slice_of(name));
+        CoreSemaphore *s = calloc(1, sizeof(*s));
 
-        if (s)
-                return s;
-        s = calloc(1, sizeof(*s));
         if (!s)
                 return NULL;
         s->name = strdup(name);
@@ -49,6 +46,25 @@ CoreSemaphore *core_semaphore(Core *core, const char *name)
         }
         list_init(&s->queues);
         list_append(&core->semaphores, &s->link);
+        return s;
+}
+
+CoreSemaphore *core_semaphore(Core *core, const char *name)
+{
+        CoreSemaphore *s = core_find_semaphore(core, slice_of(name));
+
+        return s ? s : new_semaphore(core, name);
+}
+
+CoreSemaphore *semaphore_of_user(Core *core, uint32_t uid)
+{
+        CoreSemaphore *s;
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "uid %u", uid);
+        s = new_semaphore(core, name);
+        if (s)
+                s->of_user = true;
         return s;
 }
 
@@ -134,7 +150,14 @@ int semaphores_move(Job *job, CorePool *to)
         return 0;
 }
 
-/* Could it run at all, as the config is? */
+/* Nobody else is to wait for this one: it is not in the config, or a limit that only the jobs of
+ * one user can make room in. */
+static bool is_hopeless(const CoreSemaphore *s)
+{
+        return !s->size || (s->of_user && s->held >= s->size);
+}
+
+/* Could it run as soon as the others let it? */
 static bool has_a_chance(const Job *job)
 {
         const CorePool *pool = job->pool;
@@ -142,7 +165,7 @@ static bool has_a_chance(const Job *job)
         if (!pool->owner || pool->busy || pool->paused)
                 return false;
         for (unsigned i = 0; i < job->ties->n_units; i++)
-                if (!job->ties->units[i].semaphore->size)
+                if (is_hopeless(job->ties->units[i].semaphore))
                         return false;
         return true;
 }

@@ -21,6 +21,9 @@ typedef struct SemaphoreQueue {
         uint32_t named; /* open jobs of the pool that name it */
 } SemaphoreQueue;
 
+/* One that no job can name: how many jobs of a user may run. NULL if memory ran out. */
+CoreSemaphore *semaphore_of_user(Core *core, uint32_t uid);
+
 /* Lets a job name semaphores (no name twice); once, when it is made. Returns 0 or -ENOMEM. */
 int semaphores_name(Job *job, CoreSemaphore *const *semaphores, unsigned n);
 /* It does so no more. */

@@ -2,6 +2,7 @@
 
 #include "core/inside.h"
 #include "core/semaphore.h"
+#include "core/user.h"
 
 /* Ids are chosen by clients: hashed with a key, and of another user's equal id nobody knows. */
 static uint64_t id_hash(const Uuid *id)
@@ -113,7 +114,7 @@ static void uncount(Core *core, Job *job)
         bool back = !open && job->request == REQUEST_SETTLE; /* core_retry() has counted it so */
 
         if (open || back) {
-                core->bytes -= job->bytes;
+                count_bytes(core, job, -(int64_t)job->bytes);
         } else if (job->request != REQUEST_FORGET) {
                 core->kept--;
                 core->kept_bytes -= core_kept_size(job);
@@ -122,10 +123,8 @@ static void uncount(Core *core, Job *job)
                 core->count[job->state]--;
                 job->pool->count[job->state]--;
         }
-        if (open) {
-                core->open--;
-                job->pool->open--;
-        }
+        if (open)
+                count_open(core, job, -1);
 }
 
 void core_forget(Core *core, Job *job)

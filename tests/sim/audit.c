@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 #include "core/semaphore.h"
+#include "core/user.h"
 #include "world.h"
 
 typedef struct Sums {
@@ -19,6 +20,7 @@ typedef struct Audit {
         Sums all, pools[SIM_POOLS];
         uint64_t bytes, kept, kept_bytes, listed, ids, keys, due, finished, finished_own;
         uint64_t held[SIM_SEMAPHORES], held_back[SIM_HANDLERS], claimed[SIM_HANDLERS];
+        uint64_t user_open[SIM_USERS], user_bytes[SIM_USERS], user_running[SIM_USERS];
         uint64_t named[SIM_SEMAPHORES][SIM_POOLS], queued[SIM_SEMAPHORES][SIM_POOLS];
 } Audit;
 
@@ -58,8 +60,10 @@ static void add_memory(Audit *a, const Job *job)
         bool ended = job->listed && job_state_ended(job->state);
         bool back = ended && job->request == REQUEST_SETTLE;
 
+        a->user_open[job->uid - 1000] += !ended;
         if (!ended || back) {
                 a->bytes += job->bytes;
+                a->user_bytes[job->uid - 1000] += job->bytes;
         } else if (job->request != REQUEST_FORGET) {
                 a->kept++;
                 a->kept_bytes += job->bytes + job->history->result_len;
@@ -72,6 +76,9 @@ static void add_units(World *w, Audit *a, const Job *job)
         const JobTies *t = job->ties;
         unsigned pool = pool_index(w, job->pool);
 
+        for (unsigned i = 0; t && i < t->n_units; i++)
+                if (t->units[i].semaphore->of_user)
+                        a->user_running[job->uid - 1000] += is_claimed(job);
         for (unsigned i = 0; t && i < t->n_units; i++)
                 for (unsigned k = 0; k < SIM_SEMAPHORES; k++) {
                         if (t->units[i].semaphore != w->semaphores[k])
@@ -224,6 +231,17 @@ static void check_semaphores(World *w, const Audit *a)
         }
 }
 
+static void check_users(World *w, const Audit *a)
+{
+        for (unsigned i = 0; i < SIM_USERS; i++) {
+                const CoreUser *u = user_find(&w->core, 1000 + i);
+
+                CHECK(w, NULL, a->user_open[i] == (u ? u->open : 0));
+                CHECK(w, NULL, a->user_bytes[i] == (u ? u->bytes : 0));
+                CHECK(w, NULL, a->user_running[i] == (u && u->running ? u->running->held : 0));
+        }
+}
+
 static void check_kept(World *w)
 {
         const CoreLimits *l = &w->core.limits;
@@ -276,6 +294,7 @@ void audit(World *w)
         check_sums(w, &a);
         check_pools(w, &a);
         check_semaphores(w, &a);
+        check_users(w, &a);
         check_kept(w);
         w->max_open = MAX(w->max_open, w->core.open);
 }

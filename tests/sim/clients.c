@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "core/user.h"
 #include "world.h"
 
 enum { MAX_BATCH = 6 };
@@ -208,6 +209,24 @@ static Books books_of(const Core *core)
                         core->kept_bytes, core->timers.count };
 }
 
+static void check_other_refusal(World *w, int e, uint32_t uid)
+{
+        const CoreUserLimits *l = &w->core.limits.user;
+        const CoreUser *user = user_find(&w->core, uid);
+        bool of_user = e == CORE_E_USER_QUEUED || e == CORE_E_USER_BYTES || e == CORE_E_USER_RATE;
+
+        CHECK(w, NULL, of_user || e == CORE_E_POOL_FULL || e == CORE_E_BYTES_FULL);
+        CHECK(w, NULL, !of_user || uid != w->core.limits.own_uid);
+        if (e == CORE_E_USER_QUEUED)
+                CHECK(w, NULL, l->max_queued && user->open + MAX_BATCH > l->max_queued);
+        if (e == CORE_E_USER_BYTES)
+                CHECK(w, NULL, l->max_bytes > 0);
+        if (e == CORE_E_USER_RATE)
+                CHECK(w, NULL, l->max_rate && (l->max_rate < MAX_BATCH ||
+                                               user->rate_until > w->now));
+        w->seen[SIM_QUOTA] += of_user;
+}
+
 static void check_refusal(World *w, int e, const Uuid *missing, uint32_t uid, const Books *before)
 {
         const CoreLimits *l = &w->core.limits;
@@ -220,7 +239,7 @@ static void check_refusal(World *w, int e, const Uuid *missing, uint32_t uid, co
         else if (e == CORE_E_QUEUE_FULL)
                 CHECK(w, NULL, l->max_queued && w->core.open + MAX_BATCH > l->max_queued);
         else
-                CHECK(w, NULL, e == CORE_E_POOL_FULL || e == CORE_E_BYTES_FULL);
+                check_other_refusal(w, e, uid);
 }
 
 static void submit(World *w, SimJob **models, unsigned n)

@@ -11,6 +11,7 @@
         X(TWIN, "id-of-another-user")                                                              \
         X(REPEAT, "repeat-unknown")                                                                \
         X(NO_BLOCKER, "no-blocker")                                                                \
+        X(QUOTA, "quota")                                                                          \
         X(FULL, "full")                                                                            \
         X(ADMITTED, "admitted")                                                                    \
         X(REFUSED, "refused")                                                                      \

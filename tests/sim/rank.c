@@ -11,6 +11,7 @@
  * - of each semaphore that it names more units are left than there are jobs of better rank that
  *   name several and wait for it: each of those keeps one from those who come after it, and core
  *   looks no further than it has units;
+ * - of its user fewer run than may, or it does not count, with the same reserve;
  * - it is in memory, or the store works. While the store is down a durable job at the head holds up
  *   those behind it, so then nothing is said of jobs that are behind. */
 
@@ -18,6 +19,7 @@
 
 #include "base/macros.h"
 #include "core/semaphore.h"
+#include "core/user.h"
 #include "world.h"
 
 /* Does a job go before another? Written once more, not taken from core. */
@@ -37,14 +39,28 @@ void rank_look(const World *w, SimView *view)
 
                 view->left[i] = s->size > s->held ? s->size - s->held : 0;
         }
+        for (unsigned i = 0; i < SIM_USERS; i++) {
+                const CoreUser *u = user_find(&w->core, 1000 + i);
+                const CoreSemaphore *s = u ? u->running : NULL;
+
+                view->user_left[i] = !s ? UINT64_MAX : s->size > s->held ? s->size - s->held : 0;
+        }
         for (unsigned i = 0; i < SIM_HANDLERS; i++) {
                 view->allowed[i] = handler_breaker_allows(&w->handlers[i]->breaker, w->now);
                 view->open[i] = w->handlers[i]->breaker.broken > 0;
         }
 }
 
+static bool names(const Job *job, const CoreSemaphore *semaphore)
+{
+        for (unsigned i = 0; job->ties && i < job->ties->n_units; i++)
+                if (job->ties->units[i].semaphore == semaphore)
+                        return true;
+        return false;
+}
+
 /* Jobs that name several and stand before this one at the semaphore. */
-static uint64_t before_it(const World *w, unsigned semaphore, const Job *job)
+static uint64_t before_it(const World *w, const CoreSemaphore *semaphore, const Job *job)
 {
         uint64_t n = 0;
         const Job *j;
@@ -52,7 +68,7 @@ static uint64_t before_it(const World *w, unsigned semaphore, const Job *job)
         LIST_FOREACH(&w->core.all, j, all)
                 n += j->state == JOB_BLOCKED && j->ties && j->ties->n_units > 1 &&
                      j->ties->units[0].index != HEAP_NONE && is_better(j, job) &&
-                     model_of_id(w, &j->id, j->uid)->spec.units & (1u << semaphore);
+                     names(j, semaphore);
         return n;
 }
 
@@ -60,9 +76,18 @@ static bool has_units(const World *w, const SimView *view, const SimJob *m, cons
 {
         for (unsigned i = 0; i < SIM_SEMAPHORES; i++)
                 if (m->spec.units & (1u << i) &&
-                    (!view->left[i] || view->left[i] <= before_it(w, i, job)))
+                    (!view->left[i] || view->left[i] <= before_it(w, w->semaphores[i], job)))
                         return false;
         return true;
+}
+
+static bool has_room_of_user(const World *w, const SimView *view, const Job *job)
+{
+        const CoreUser *u = user_find(&w->core, job->uid);
+        uint64_t left = view->user_left[job->uid - 1000];
+
+        return !u->running || !names(job, u->running) ||
+               (left && left > before_it(w, u->running, job));
 }
 
 static bool is_free(const World *w, const SimView *view, const Job *job)
@@ -79,16 +104,19 @@ static bool is_free(const World *w, const SimView *view, const Job *job)
         if (!view->allowed[m->spec.handler] ||
             (view->open[m->spec.handler] && job->place != PLACE_READY))
                 return false;
-        return has_units(w, view, m, job);
+        return has_units(w, view, m, job) && has_room_of_user(w, view, job);
 }
 
 static bool has_a_chance(const Job *job)
 {
         if (!job->pool->owner || job->pool->busy || job->pool->paused)
                 return false;
-        for (unsigned i = 0; i < job->ties->n_units; i++)
-                if (!job->ties->units[i].semaphore->size)
+        for (unsigned i = 0; i < job->ties->n_units; i++) {
+                const CoreSemaphore *s = job->ties->units[i].semaphore;
+
+                if (!s->size || (s->of_user && s->held >= s->size))
                         return false;
+        }
         return true;
 }
 
@@ -120,6 +148,9 @@ void rank_check_claim(World *w, const SimView *view, const Job *claimed)
                 if (view->left[i] == 1)
                         check_last_unit(w, m, claimed, i);
         }
+        if (user_find(&w->core, claimed->uid)->running &&
+            names(claimed, user_find(&w->core, claimed->uid)->running))
+                CHECK(w, m, view->user_left[claimed->uid - 1000] > 0);
         if (w->core.store_down)
                 return;
         LIST_FOREACH(&w->core.all, job, all)

@@ -36,6 +36,15 @@ static JobPolicy any_policy(World *w)
                             .priority = (int)dice_below(&w->dice, 3) - 1 };
 }
 
+static CoreUserLimits any_user_limits(World *w)
+{
+        return (CoreUserLimits){ .max_queued = one_in(w, 4) ? 20 + dice_below(&w->dice, 40) : 0,
+                                 .max_bytes = one_in(w, 6) ? 10000 + dice_below(&w->dice, 20000)
+                                                           : 0,
+                                 .max_running = one_in(w, 3) ? 1 + dice_below(&w->dice, 5) : 0,
+                                 .max_rate = one_in(w, 5) ? 1 + dice_below(&w->dice, 50) : 0 };
+}
+
 static CoreLimits any_limits(World *w)
 {
         return (CoreLimits){ .max_queued = one_in(w, 3) ? 40 + dice_below(&w->dice, 100) : 0,
@@ -43,7 +52,9 @@ static CoreLimits any_limits(World *w)
                              .keep = dice_below(&w->dice, 20) * USEC_PER_SEC,
                              .keep_max = 10 + dice_below(&w->dice, 80),
                              .keep_bytes = one_in(w, 4) ? 10000 : 0,
-                             .large = one_in(w, 8) ? 0 : SIM_LARGE };
+                             .large = one_in(w, 8) ? 0 : SIM_LARGE,
+                             .user = any_user_limits(w),
+                             .own_uid = one_in(w, 4) ? 1000 : 1 };
 }
 
 static void choose_config(World *w)
@@ -69,6 +80,7 @@ static void choose_kind_config(World *w)
 
         choose_config(w);
         c->limits.max_queued = c->limits.max_bytes = 0;
+        c->limits.user.max_queued = c->limits.user.max_bytes = c->limits.user.max_rate = 0;
         for (unsigned i = 0; i < SIM_POOLS; i++)
                 c->removed[i] = false;
         for (unsigned i = 0; i < SIM_HANDLERS; i++)
@@ -96,7 +108,7 @@ static void serve(World *w)
 /* As daemon/reload.c: limits, semaphores, then pools and who serves what. */
 static void apply_config(World *w)
 {
-        w->core.limits = w->config.limits;
+        core_set_limits(&w->core, &w->config.limits);
         for (unsigned i = 0; i < SIM_SEMAPHORES; i++)
                 w->semaphores[i]->size = w->config.sizes[i];
         serve(w);

@@ -299,6 +299,7 @@ bool oracle_payload_is_right(const SimJob *m, const Job *job);
 /* What a claim could see before it was made. */
 typedef struct SimView {
         uint64_t left[SIM_SEMAPHORES];
+        uint64_t user_left[SIM_USERS]; /* jobs of it that may still be begun */
         bool allowed[SIM_HANDLERS];
         bool open[SIM_HANDLERS];
         bool arrives;

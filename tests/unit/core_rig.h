@@ -8,6 +8,7 @@
 #include "core/semaphore.h"
 #include "core/table.h"
 #include "core/ties.h"
+#include "core/user.h"
 
 #include "unit.h"
 
@@ -294,6 +295,31 @@ static inline const char *handler_fault(const Core *core, const CoreHandler *han
         return NULL;
 }
 
+/* Of a user is counted what is there; that of all users is all. */
+static inline const char *users_fault(const Core *core)
+{
+        uint64_t open = 0, bytes = 0;
+
+        for (size_t at = 0; at < core->users.size; at++) {
+                const HashLink *link = core->users.entries[at].link;
+                const CoreUser *user = link ? CONTAINER_OF(link, CoreUser, link) : NULL;
+                CoreSums s = { 0 };
+                const Job *j;
+
+                if (!user)
+                        continue;
+                FOREACH_JOB(core, j)
+                        if (j->uid == user->uid)
+                                sums_add(&s, j);
+                FAULT_IF(user->open != s.open);
+                FAULT_IF(user->bytes != s.bytes);
+                open += user->open;
+                bytes += user->bytes;
+        }
+        FAULT_IF(open != core->open || bytes != core->bytes);
+        return NULL;
+}
+
 static inline const char *parts_fault(const Core *core)
 {
         const CoreSemaphore *sem;
@@ -310,7 +336,7 @@ static inline const char *parts_fault(const Core *core)
         LIST_FOREACH(&core->semaphores, sem, link)
                 if (!fault)
                         fault = semaphore_fault(core, sem);
-        return fault;
+        return fault ? fault : users_fault(core);
 }
 
 static inline const char *marks_fault(const Core *core, uint64_t *ret_n)

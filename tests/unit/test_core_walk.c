@@ -148,12 +148,12 @@ static void fill_units(Walk *w, JobSpec *s, Extra *e, unsigned set)
         s->units = e->units;
 }
 
-static void fill_spec(Walk *w, JobSpec *s, Extra *e)
+static void fill_spec(Walk *w, JobSpec *s, uint32_t uid, Extra *e)
 {
         Job *before;
 
         *s = (JobSpec){ .handler = w->handlers[draw(w, HANDLERS)], .id = uuid_of(++w->ids),
-                        .args = SLICE("{}"), .uid = 1000 + (uint32_t)draw(w, USERS),
+                        .args = SLICE("{}"), .uid = uid,
                         .memory = chance(w, 20) };
         if (chance(w, 20))
                 fill_units(w, s, e, 1 + (unsigned)draw(w, 3));
@@ -192,6 +192,7 @@ static void submit(Walk *w)
 {
         enum { MOST = 4 };
         unsigned n = 1 + (unsigned)draw(w, MOST);
+        uint32_t uid = 1000 + (uint32_t)draw(w, USERS);
         uint64_t open = w->core.open;
         bool duplicate[MOST];
         Uuid missing;
@@ -200,7 +201,7 @@ static void submit(Walk *w)
         Job *jobs[MOST];
 
         for (unsigned i = 0; i < n; i++) {
-                fill_spec(w, &specs[i], &extra[i]);
+                fill_spec(w, &specs[i], uid, &extra[i]);
                 if (w->known[w->ids % MODEL].job || w->rows[w->ids % MODEL].used)
                         return; /* as many as the walk can know */
         }
