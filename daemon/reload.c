@@ -11,6 +11,7 @@
 #include "ops/log.h"
 #include "pool/forker.h"
 #include "process/preparation.h"
+#include "settings/rights.h"
 
 /* --- configs that are out of force --- */
 
@@ -377,11 +378,13 @@ void reload_try(Supervisor *s, Settings *candidate)
 static void begin_reload(Supervisor *s)
 {
         SettingsError error = { 0 };
-        Settings *candidate;
+        Settings *candidate = NULL;
 
         s->reload_wanted = false;
         list_splice(&s->reload_calls, &s->next_reload_calls);
-        if (settings_read(&candidate, s->options.config, s->options.config_optional, &error) < 0) {
+        if (settings_read(&candidate, s->options.config, s->options.config_optional, &error) < 0 ||
+            settings_check_rights(candidate, &error) < 0) {
+                settings_free(candidate);
                 reload_log_error(&error, "; the config in force stays");
                 answer(s, &error);
                 return;

@@ -20,6 +20,7 @@
 #include "ops/log.h"
 #include "process/orphans.h"
 #include "reload.h"
+#include "settings/rights.h"
 #include "store/store.h"
 
 /* How long a new daemon waits for the tree of the last one to be gone. */
@@ -273,6 +274,10 @@ static int read_first_config(Supervisor *s, Settings **ret)
         SettingsError error = { 0 };
         int r = settings_read(ret, s->options.config, s->options.config_optional, &error);
 
+        if (r == 0 && settings_check_rights(*ret, &error) < 0) {
+                settings_free(*ret);
+                r = -EINVAL;
+        }
         if (r == -ENOMEM)
                 log_error("%s: no memory to read it", s->options.config);
         else if (r < 0)

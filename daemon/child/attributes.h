@@ -7,5 +7,8 @@
 #include "process/preparation.h"
 
 /* Applies all but the environment. Returns 0, or -errno with what could not be done in *ret_what.
- */
+ *
+ * A change of user clears the parent-death signal (set it again) and makes the process one that
+ * others of that user can not look into, ptrace(2), until it executes something: the fork server
+ * stays so, since it speaks for the pool; its workers do not. */
 int attributes_apply(const Preparation *p, const char **ret_what);

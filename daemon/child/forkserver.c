@@ -51,6 +51,7 @@ typedef struct ForkServer {
         Preparation preparation;
         const BroodModule *module; /* NULL: workers are fresh images */
         int signals;               /* a signalfd of SIGCHLD */
+        char image[4096];          /* path of brood-worker */
         Child *children;
         unsigned n_children, capacity;
 } ForkServer;
@@ -140,13 +141,13 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
 
         process_die_with_parent(parent);
         process_reset_signals();
-        environ = s->preparation.environment; /* the supervisor's is not for handlers */
         (void)dup2(fds[0], STDOUT_FILENO);
         (void)dup2(fds[0], STDERR_FILENO);
         fd_close(fds[0]);
         fd_close(FORKER_FD_CHANNEL);
         fd_close(FORKER_FD_PREPARATION);
         fd_close(s->signals);
+        (void)prctl(PR_SET_DUMPABLE, 1); /* nothing of the fork server's is left: attributes.h */
         setvbuf(stdout, NULL, _IOLBF, 0);
         exit(worker_main(&s->preparation, s->module, &mine));
 }
@@ -171,12 +172,11 @@ static int fork_worker(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
 
 static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
 {
-        char path[4096];
-        char *argv[] = { path, NULL };
+        char *argv[] = { s->image, NULL };
         int order[WORKER_FD_COUNT] = {
                 FORKER_FD_PREPARATION, FORKER_FD_SENTINEL, FORKER_FD_LOCK, fds[1], fds[2], fds[3]
         };
-        ProcessStart start = { .path = path,
+        ProcessStart start = { .path = s->image,
                                .argv = argv,
                                .environment = s->preparation.environment,
                                .in = -1,
@@ -185,15 +185,7 @@ static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
                                .fds = order,
                                .n_fds = WORKER_FD_COUNT,
                                .die_with_parent = true };
-        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-        char *slash;
 
-        if (n < 0)
-                return -errno;
-        path[n] = '\0';
-        slash = strrchr(path, '/');
-        memcpy(slash + 1, "brood-worker",
-               sizeof("brood-worker")); /* beside us; the room was kept */
         return process_start(&start, ret_pid, ret_pidfd);
 }
 
@@ -384,17 +376,47 @@ static void watch_children(ForkServer *s)
                 give_up("no signalfd");
 }
 
+/* Beside us; the new root may show /proc in another way. */
+static void find_image(ForkServer *s)
+{
+        ssize_t n = readlink("/proc/self/exe", s->image, sizeof(s->image) - 16);
+        char *slash;
+
+        if (n < 0)
+                give_up("/proc/self/exe can not be read");
+        s->image[n] = '\0';
+        slash = strrchr(s->image, '/');
+        memcpy(slash + 1, "brood-worker", sizeof("brood-worker")); /* the room was kept */
+}
+
+/* What cannot be executed as that user is said now, and not by every worker. */
+static void check_program(const ForkServer *s)
+{
+        const Preparation *p = &s->preparation;
+        const char *program = p->command ? p->command[0] : p->spawn == 1 ? s->image : NULL;
+        char error[5120];
+
+        if (!program || access(program, X_OK) == 0)
+                return;
+        (void)snprintf(error, sizeof(error), "%s can not be executed%s%s%s: %s", program,
+                       p->user ? " by User=" : "", p->user ? p->user : "",
+                       p->root_directory ? " within RootDirectory=" : "", strerror(errno));
+        give_up(error);
+}
+
 static void set_up(ForkServer *s)
 {
+        pid_t parent = getppid();
         const char *what;
         char error[512];
         int r;
 
         for (int fd = FORKER_FD_CHANNEL; fd < PROCESS_FIRST_FD + FORKER_FD_COUNT; fd++)
                 (void)fd_cloexec(fd, true);
-        process_die_with_parent(getppid());
+        process_die_with_parent(parent);
         if (sentinel_gone(FORKER_FD_SENTINEL))
                 exit(1);
+        find_image(s);
         r = preparation_read(&s->preparation, FORKER_FD_PREPARATION);
         if (r < 0)
                 give_up("the preparation data can not be read");
@@ -405,6 +427,9 @@ static void set_up(ForkServer *s)
                                strerror(-r));
                 give_up(error);
         }
+        process_die_with_parent(parent); /* a change of user has cleared it */
+        environ = s->preparation.environment; /* the supervisor's is not for modules */
+        check_program(s);
         if (orphans_adopt() < 0)
                 give_up("can not become a subreaper");
 }
@@ -433,8 +458,9 @@ static int check_module(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-        ForkServer s = { 0 };
+        static ForkServer s;
         Buffer names = BUFFER_INIT;
+        int left;
 
         if (argc > 1)
                 return check_module(argc, argv);
@@ -450,8 +476,7 @@ int main(int argc, char **argv)
         tell(&(ForkerEvent){ .kind = FORKER_READY }, buffer_bytes(&names), -1);
         buffer_fini(&names);
         serve(&s);
-        orphans_end_all();
-        preparation_fini(&s.preparation);
+        left = orphans_end_all();
         free(s.children);
-        return 0;
+        return left ? 1 : 0; /* 1: the supervisor looks for them; the environment is in use */
 }

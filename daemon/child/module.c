@@ -56,13 +56,21 @@ static int check_handlers(const Preparation *p, const BroodModule *module, char 
         return 0;
 }
 
-static int load(const char *path, const BroodModule **ret, char *error, size_t size)
+/* dlerror() names the file and why; as whom it was tried helps with "Permission denied". */
+static int refuse_file(const Preparation *p, char *error, size_t size)
 {
+        return p->user ? refuse(error, size, "%s (as User=%s)", dlerror(), p->user)
+                       : refuse(error, size, "%s", dlerror());
+}
+
+static int load(const Preparation *p, const BroodModule **ret, char *error, size_t size)
+{
+        const char *path = p->module;
         void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         const BroodModule *module = handle ? dlsym(handle, "brood_module") : NULL;
 
         if (!module)
-                return refuse(error, size, "%s", dlerror());
+                return refuse_file(p, error, size);
         *ret = module;
         return check_table(module, path, error, size);
 }
@@ -74,7 +82,7 @@ int module_open(const Preparation *p, const BroodModule **ret, char *error, size
         if (p->builtin)
                 *ret = exec_module(p);
         else
-                r = load(p->module, ret, error, size);
+                r = load(p, ret, error, size);
         return r < 0 ? r : check_handlers(p, *ret, error, size);
 }
 

@@ -21,6 +21,7 @@
 extern char **environ;
 
 DEFINE_CLEANUP(Forker, forker_free);
+DEFINE_CLEANUP(char *, texts_free);
 
 void forker_free(Forker *f)
 {
@@ -122,9 +123,10 @@ static const char *program_path(char *to, size_t size)
         return to;
 }
 
-static int start_process(Forker *f, int channel, int preparation)
+static int start_process(Forker *f, const PoolSettings *settings, int channel, int preparation)
 {
         Pools *pools = f->pool->pools;
+        AUTO(texts_free) char **environment = NULL;
         char path[4096];
         char *argv[] = { path, NULL };
         const int fds[] = { channel, pools->sentinel.watch, preparation, pools->lock_fd };
@@ -137,8 +139,12 @@ static int start_process(Forker *f, int channel, int preparation)
                                .fds = fds,
                                .n_fds = ELEMENTS(fds),
                                .new_session = true };
-        int r = process_start(&start, &f->pid, &f->pidfd);
+        int r = pool_forker_environment(settings, &environment);
 
+        if (environment)
+                start.environment = environment;
+        if (r == 0)
+                r = process_start(&start, &f->pid, &f->pidfd);
         if (r < 0)
                 log_error("pool=%s: can not start %s: %s", f->pool->core->name, path, strerror(-r));
         return r;
@@ -182,7 +188,7 @@ int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret)
         }
         f->channel = ends[0];
         evtimer_assign(&f->start_timer, pools->turn->base, on_start_timeout, f);
-        r = start_process(f, theirs, preparation);
+        r = start_process(f, settings, theirs, preparation);
         if (r < 0)
                 return r;
         arm_start_timer(f, settings->start_timeout);

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/macros.h"
+#include "settings/table.h"
 
 DEFINE_FINI(Preparation, preparation_fini);
 
@@ -31,9 +32,8 @@ static bool add_variable(char **list, const char *text)
         return list[i] != NULL;
 }
 
-static bool pass_variable(char **list, const char *name)
+static bool name_variable(char **list, const char *name, const char *value)
 {
-        const char *value = getenv(name);
         char *text;
         bool good;
 
@@ -46,6 +46,11 @@ static bool pass_variable(char **list, const char *name)
         return good;
 }
 
+static bool pass_variable(char **list, const char *name)
+{
+        return name_variable(list, name, getenv(name));
+}
+
 static size_t count(char *const *texts)
 {
         size_t n = 0;
@@ -55,25 +60,56 @@ static size_t count(char *const *texts)
         return n;
 }
 
-/* The whole environment: what is passed, then what the pool says, which wins. */
-static char **environment(const PoolSettings *s)
+static bool add_passed(char **list)
 {
-        size_t n = ELEMENTS(passed) + count(s->pass_environment) + count(s->environment) + 2;
-        char **list = calloc(n, sizeof(*list));
-        bool good = list != NULL;
+        bool good = add_variable(list, "PATH=/usr/local/bin:/usr/bin:/bin");
 
         for (size_t i = 0; good && i < ELEMENTS(passed); i++)
                 good = pass_variable(list, passed[i]);
+        return good;
+}
+
+static bool add_user(char **list, const Identity *who)
+{
+        return name_variable(list, "USER", who->name) &&
+               name_variable(list, "LOGNAME", who->name) &&
+               name_variable(list, "HOME", who->home) && name_variable(list, "SHELL", who->shell);
+}
+
+/* The whole environment, in the order of systemd: what comes later wins. */
+static char **environment(const PoolSettings *s)
+{
+        size_t n = ELEMENTS(passed) + 4 + count(s->pass_environment) + count(s->environment) +
+                   count(s->file_environment) + 2;
+        char **list = calloc(n, sizeof(*list));
+        bool good = list && add_passed(list) && add_user(list, &s->identity);
+
         for (char **name = s->pass_environment; good && name && *name; name++)
                 good = pass_variable(list, *name);
         for (char **text = s->environment; good && text && *text; text++)
                 good = add_variable(list, *text);
-        if (good && !getenv("PATH") && list[0] == NULL)
-                good = add_variable(list, "PATH=/usr/local/bin:/usr/bin:/bin");
+        for (char **text = s->file_environment; good && text && *text; text++)
+                good = add_variable(list, *text);
         if (good)
                 return list;
         texts_free(list);
         return NULL;
+}
+
+int pool_forker_environment(const PoolSettings *s, char ***ret)
+{
+        char **list;
+
+        *ret = NULL;
+        if (identity_is_ours(&s->identity))
+                return 0;
+        list = calloc(ELEMENTS(passed) + 2, sizeof(*list));
+        if (list && add_passed(list)) {
+                *ret = list;
+                return 0;
+        }
+        texts_free(list);
+        return -ENOMEM;
 }
 
 json_t *pool_free_settings(const PoolSettings *s)
@@ -87,6 +123,25 @@ json_t *pool_free_settings(const PoolSettings *s)
                         return NULL;
                 }
         return object;
+}
+
+static json_t *limits(const PoolSettings *s)
+{
+        json_t *all = json_object();
+
+        for (unsigned row = 0; all && row < N_POOL_SETTINGS; row++) {
+                const Limit *limit = (const void *)((const char *)s + pool_settings[row].offset);
+                json_t *pair;
+
+                if (strncmp(pool_settings[row].key, "Limit", 5) != 0 || !limit->set)
+                        continue;
+                pair = json_pack("[I,I]", (json_int_t)limit->soft, (json_int_t)limit->hard);
+                if (json_object_set_new(all, pool_settings[row].key, pair) < 0) {
+                        json_decref(all);
+                        return NULL;
+                }
+        }
+        return all;
 }
 
 static char *copy(const char *text, bool *good)
@@ -105,6 +160,37 @@ static char **copies(char *const *texts, bool *good)
         return c;
 }
 
+static uint64_t number(int64_t n, int64_t plus)
+{
+        return n == SETTING_UNSET_NUMBER ? PREPARATION_UNSET : (uint64_t)(n + plus);
+}
+
+/* As whom, where, and with how much. */
+static void prepare_attributes(Preparation *p, const PoolSettings *s, bool *good)
+{
+        const Identity *who = &s->identity;
+
+        p->environment = environment(s);
+        p->user = copy(who->name, good);
+        if (!identity_is_ours(who)) {
+                p->uid = who->uid == IDENTITY_OURS ? PREPARATION_UNSET : who->uid;
+                p->gid = who->gid == IDENTITY_OURS ? PREPARATION_UNSET : who->gid;
+                p->groups = copies(who->groups, good);
+                if (!p->groups) /* none: also those of the daemon go */
+                        p->groups = calloc(1, sizeof(*p->groups));
+                *good &= p->groups != NULL;
+        }
+        p->root_directory = copy(s->root_directory, good);
+        p->working_directory = s->working_directory && strcmp(s->working_directory, "~") == 0
+                                       ? copy(who->home, good)
+                                       : copy(s->working_directory, good);
+        p->umask = s->umask;
+        p->nice = number(s->nice, 20);
+        p->oom_score_adjust = number(s->oom_score_adjust, 1000);
+        p->limits = limits(s);
+        p->no_new_privileges = s->no_new_privileges;
+        *good &= p->environment && p->limits;
+}
 
 int pool_preparation(const PoolSettings *s, const Settings *daemon, uint64_t nofile_soft)
 {
@@ -122,20 +208,10 @@ int pool_preparation(const PoolSettings *s, const Settings *daemon, uint64_t nof
         p.kill_after_usec = s->kill_after;
         p.output_max = s->output_max;
         p.max_message = daemon->max_message_size;
-        p.environment = environment(s);
-        p.working_directory = copy(s->working_directory, &good);
-        p.umask = s->umask;
-        p.nice = (uint64_t)(s->nice + 20);
-        p.limit_nofile = s->limit_nofile;
         p.limit_nofile_soft = nofile_soft;
-        p.limit_as = s->limit_as;
-        p.limit_cpu = s->limit_cpu == SETTING_UNSET
-                              ? PREPARATION_UNSET
-                              : (s->limit_cpu + USEC_PER_SEC - 1) / USEC_PER_SEC;
-        p.limit_core = s->limit_core;
-        p.no_new_privileges = s->no_new_privileges;
+        prepare_attributes(&p, s, &good);
         p.settings = pool_free_settings(s);
-        if (!good || !p.environment || !p.settings)
+        if (!good || !p.settings)
                 return -ENOMEM;
         return preparation_write(&p);
 }

@@ -11,5 +11,11 @@
 /* Returns a descriptor of the data or -errno. */
 int pool_preparation(const PoolSettings *settings, const Settings *daemon, uint64_t nofile_soft);
 
+/* The environment to start a pool's fork server with: NULL means ours. One that becomes another
+ * user gets only what all workers have, since its memory will be that user's; and what the pool
+ * says (an LD_LIBRARY_PATH= of that user) may not count before it is that user. Returns 0 or
+ * -ENOMEM. */
+int pool_forker_environment(const PoolSettings *settings, char ***ret);
+
 /* [Settings] as an object of strings; NULL if memory ran out. */
 json_t *pool_free_settings(const PoolSettings *settings);

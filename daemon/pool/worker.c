@@ -320,12 +320,15 @@ static int listen_for(Worker *w, int *slot, int *control)
 
 static int open_output(Worker *w, int *theirs)
 {
+        const Identity *who = &w->pool->settings->identity;
         int ends[2];
 
         if (pipe2(ends, O_CLOEXEC) < 0)
                 return -errno;
         *theirs = ends[1];
         w->output = ends[0];
+        if (who->uid != IDENTITY_OURS) /* so that it can open /dev/stderr by name */
+                (void)fchown(ends[1], (uid_t)who->uid, (gid_t)-1); /* without the right: not so */
         (void)fd_nonblock(w->output, true);
         if (event_assign(&w->output_ready, w->pool->pools->turn->base, w->output,
                          EV_READ | EV_PERSIST, on_output, w) < 0)

@@ -3,12 +3,17 @@
 #include "settings/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/macros.h"
+#include "settings/environment_file.h"
 #include "settings/fault.h"
 #include "settings/table.h"
 #include "settings/value.h"
@@ -16,16 +21,28 @@
 
 #define STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-static bool is_file(const char *path, int access_mode)
+/* Where files are looked for: AT_FDCWD, or a directory that stands for /. */
+static int open_within(int root, const char *path)
 {
+        const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+
+        if (root == AT_FDCWD)
+                return open(path, O_PATH | O_CLOEXEC);
+        return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+}
+
+static bool is_file(int root, const char *path, int access_mode)
+{
+        AUTO(fd_close) int fd = open_within(root, path);
         struct stat st;
 
-        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, access_mode) == 0;
+        return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+               faccessat(fd, "", access_mode, AT_EMPTY_PATH) == 0;
 }
 
 /* Looks for a file in the directories of a path like $PATH. Returns 1 and the path, which is to be
  * freed, 0 if it is not there, or -ENOMEM. */
-static int search(const char *directories, const char *name, int access_mode, char **ret)
+static int search(int root, const char *directories, const char *name, int access_mode, char **ret)
 {
         while (*directories) {
                 AUTO(free) char *path = NULL;
@@ -34,7 +51,7 @@ static int search(const char *directories, const char *name, int access_mode, ch
                 if (n) { /* "" would be the working directory, whichever that is */
                         if (asprintf(&path, "%.*s/%s", (int)n, directories, name) < 0)
                                 return -ENOMEM;
-                        if (is_file(path, access_mode)) {
+                        if (is_file(root, path, access_mode)) {
                                 *ret = MOVE_PTR(path);
                                 return 1;
                         }
@@ -46,16 +63,16 @@ static int search(const char *directories, const char *name, int access_mode, ch
 }
 
 /* Replaces a name by the path where it is. Returns 1, 0 if it is not there, or -ENOMEM. */
-static int resolve(char **name, const char *directories, int access_mode)
+static int resolve(int root, char **name, const char *directories, int access_mode)
 {
         char *path;
         int r;
 
         if (**name == '/')
-                return is_file(*name, access_mode);
+                return is_file(root, *name, access_mode);
         if (strchr(*name, '/'))
                 return 0;
-        r = search(directories, *name, access_mode, &path);
+        r = search(root, directories, *name, access_mode, &path);
         if (r > 0) {
                 free(*name);
                 *name = path;
@@ -63,7 +80,12 @@ static int resolve(char **name, const char *directories, int access_mode)
         return r;
 }
 
-static int find_module(PoolSettings *p, int line, SettingsError *error)
+static const char *within(const PoolSettings *p)
+{
+        return p->root_directory ? ", within RootDirectory=" : "";
+}
+
+static int find_module(PoolSettings *p, int root, int line, SettingsError *error)
 {
         AUTO(free) char *directories = NULL;
         const char *first = secure_getenv("BROOD_MODULE_PATH");
@@ -73,42 +95,42 @@ static int find_module(PoolSettings *p, int line, SettingsError *error)
                 directories = NULL;
                 return -ENOMEM;
         }
-        r = resolve(&p->module, directories, R_OK);
+        r = resolve(root, &p->module, directories, R_OK);
         if (r)
                 return MIN(r, 0);
         if (strchr(p->module, '/'))
                 return settings_fault(error, p->file, line,
                                       "Module=%.*s: expected a file name, or the absolute path of "
-                                      "a readable file",
-                                      shown_length(p->module, 200), p->module);
-        return settings_fault(error, p->file, line, "Module=%.*s: there is no such file in %s",
+                                      "a readable file%s",
+                                      shown_length(p->module, 200), p->module, within(p));
+        return settings_fault(error, p->file, line, "Module=%.*s: there is no such file in %s%s",
                               shown_length(p->module, 100), p->module,
-                              directories + (*directories == ':'));
+                              directories + (*directories == ':'), within(p));
 }
 
-static int find_command(PoolSettings *p, int line, SettingsError *error)
+static int find_command(PoolSettings *p, int root, int line, SettingsError *error)
 {
         const char *path = getenv("PATH");
-        int r = resolve(&p->command[0], path && *path ? path : STANDARD_PATH, X_OK);
+        int r = resolve(root, &p->command[0], path && *path ? path : STANDARD_PATH, X_OK);
 
         if (r)
                 return MIN(r, 0);
         return settings_fault(error, p->file, line,
                               "Command=%.*s: expected the absolute path of an executable, or its "
-                              "name if it is in PATH",
-                              shown_length(p->command[0], 200), p->command[0]);
+                              "name if it is in PATH%s",
+                              shown_length(p->command[0], 200), p->command[0], within(p));
 }
 
-static int set_exec_defaults(PoolSettings *p, const int *lines, SettingsError *error)
+static int set_exec_defaults(PoolSettings *p, SettingsError *error)
 {
         if (strcmp(p->builtin, "exec") != 0)
                 return settings_fault(error, p->file, p->source_line, "Builtin=%.*s: expected exec",
                                       shown_length(p->builtin, 200), p->builtin);
-        if (!lines[POOL_ROW_max_attempts])
+        if (!p->lines[POOL_ROW_max_attempts])
                 p->max_attempts = 1;
-        if (!lines[POOL_ROW_poison_deaths])
+        if (!p->lines[POOL_ROW_poison_deaths])
                 p->poison_deaths = 0;
-        if (!lines[POOL_ROW_breaker_deaths])
+        if (!p->lines[POOL_ROW_breaker_deaths])
                 p->breaker_deaths = 0;
         if (!p->handlers)
                 return words_append(&p->handlers, strdup("exec"));
@@ -118,9 +140,33 @@ static int set_exec_defaults(PoolSettings *p, const int *lines, SettingsError *e
                               "Handlers=: expected exec, the one handler of Builtin=exec");
 }
 
-/* Exactly one of Module=, Command= and Builtin=. */
-static int check_source(PoolSettings *p, const int *lines, SettingsError *error)
+/* Returns 0 with AT_FDCWD or a descriptor of RootDirectory=, or -EINVAL with *error filled. */
+static int open_root(PoolSettings *p, int *ret, SettingsError *error)
 {
+        const char *path = p->root_directory;
+        int fd;
+
+        if (path && path[strspn(path, "/")] == '\0' && *path) {
+                free(p->root_directory); /* / is / already */
+                path = p->root_directory = NULL;
+        }
+        if (path && *path != '/')
+                return settings_fault(error, p->file, p->lines[POOL_ROW_root_directory],
+                                      "RootDirectory=%.*s: expected an absolute path",
+                                      shown_length(path, 200), path);
+        fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
+        if (path && fd < 0)
+                return settings_fault(error, p->file, p->lines[POOL_ROW_root_directory],
+                                      "RootDirectory=%.*s: expected a directory: %s",
+                                      shown_length(path, 200), path, strerror(errno));
+        *ret = fd;
+        return 0;
+}
+
+/* Exactly one of Module=, Command= and Builtin=. */
+static int check_source(PoolSettings *p, int root, SettingsError *error)
+{
+        const int *lines = p->lines;
         int n = !!p->module + !!p->command + !!p->builtin;
 
         p->source_line = MAX(MAX(p->module ? lines[POOL_ROW_module] : 0,
@@ -131,15 +177,15 @@ static int check_source(PoolSettings *p, const int *lines, SettingsError *error)
                                       "expected one of Module=, Command= and Builtin=, found %s",
                                       n == 0 ? "none" : n == 2 ? "two" : "all three");
         if (p->module)
-                return find_module(p, p->source_line, error);
+                return find_module(p, root, p->source_line, error);
         if (p->builtin)
-                return set_exec_defaults(p, lines, error);
+                return set_exec_defaults(p, error);
         p->start_method = START_SPAWN;
-        return find_command(p, p->source_line, error);
+        return find_command(p, root, p->source_line, error);
 }
 
 /* Words of the contract that this version does not yet follow. */
-static int check_not_yet(const PoolSettings *p, const int *lines, SettingsError *error)
+static int check_not_yet(const PoolSettings *p, SettingsError *error)
 {
         const struct {
                 int row;
@@ -153,38 +199,55 @@ static int check_not_yet(const PoolSettings *p, const int *lines, SettingsError 
 
         for (size_t i = 0; i < ELEMENTS(cases); i++)
                 if (cases[i].wanted)
-                        return settings_fault(error, p->file, lines[cases[i].row],
+                        return settings_fault(error, p->file, p->lines[cases[i].row],
                                               "%s=: this version has only %s",
                                               pool_settings[cases[i].row].key, cases[i].only);
         return 0;
 }
 
-static int check_process(const PoolSettings *p, const int *lines, SettingsError *error)
+static int check_working_directory(const PoolSettings *p, SettingsError *error)
 {
-        const char *directory = p->working_directory;
+        const char *directory = p->working_directory ? p->working_directory : "/";
 
-        if (directory && *directory != '/')
-                return settings_fault(error, p->file, lines[POOL_ROW_working_directory],
-                                      "WorkingDirectory=%.*s: expected an absolute path",
-                                      shown_length(directory, 200), directory);
-        for (char **name = p->pass_environment; name && *name; name++)
-                if (strchr(*name, '=') || !variable_name_valid(*name))
-                        return settings_fault(error, p->file, lines[POOL_ROW_pass_environment],
-                                              "PassEnvironment=%.*s: expected names of variables",
-                                              shown_length(*name, 200), *name);
-        return 0;
+        if (strcmp(directory, "~") == 0 && !p->identity.home)
+                return settings_fault(error, p->file, p->lines[POOL_ROW_working_directory],
+                                      "WorkingDirectory=~: expected a User= that has a home");
+        if (strcmp(directory, "~") == 0 || directory[*directory == '-'] == '/')
+                return 0;
+        return settings_fault(error, p->file, p->lines[POOL_ROW_working_directory],
+                              "WorkingDirectory=%.*s: expected an absolute path, with - before it "
+                              "if it may be missing, or ~",
+                              shown_length(directory, 200), directory);
 }
 
-int check_pool(PoolSettings *p, const int *lines, SettingsError *error)
+static int check_process(PoolSettings *p, SettingsError *error)
 {
-        int r;
+        int r = identity_find(p, error);
 
-        p->handlers_line = p->handlers ? lines[POOL_ROW_handlers] : 0;
-        r = check_source(p, lines, error);
         if (r == 0)
-                r = check_not_yet(p, lines, error);
+                r = check_working_directory(p, error);
+        for (char **name = p->pass_environment; r == 0 && name && *name; name++)
+                if (strchr(*name, '=') || !variable_name_valid(*name))
+                        r = settings_fault(error, p->file, p->lines[POOL_ROW_pass_environment],
+                                           "PassEnvironment=%.*s: expected names of variables",
+                                           shown_length(*name, 200), *name);
+        return r < 0 ? r : environment_files_read(p, error);
+}
+
+int check_pool(PoolSettings *p, SettingsError *error)
+{
+        int root = AT_FDCWD, r;
+
+        p->handlers_line = p->handlers ? p->lines[POOL_ROW_handlers] : 0;
+        r = open_root(p, &root, error);
         if (r == 0)
-                r = check_process(p, lines, error);
+                r = check_source(p, root, error);
+        if (root != AT_FDCWD)
+                fd_close(root);
+        if (r == 0)
+                r = check_not_yet(p, error);
+        if (r == 0)
+                r = check_process(p, error);
         return r;
 }
 

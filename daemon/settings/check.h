@@ -6,9 +6,8 @@
 
 #include "settings/settings.h"
 
-/* Completes and checks a pool that was read; lines[POOL_ROW_…] says where each setting stands, 0
- * for those that do not. Returns 0, -ENOMEM, or -EINVAL with *error filled. */
-int check_pool(PoolSettings *pool, const int *lines, SettingsError *error);
+/* Completes and checks a pool that was read. Returns 0, -ENOMEM, or -EINVAL with *error filled. */
+int check_pool(PoolSettings *pool, SettingsError *error);
 
 /* Checks the pools against each other. Returns the same. */
 int check_pools(const Settings *settings, SettingsError *error);

@@ -160,9 +160,13 @@ static void check_wanted(Check *check, const PoolSettings *pool, const char *off
 
 static void check_pool(Check *check, const PoolSettings *pool)
 {
-        char offered[8192] = "";
+        char offered[8192] = "", path[4096];
 
-        if (pool->module && !load_module(pool->module, offered, sizeof(offered))) {
+        /* from outside: the libraries that it finds are ours */
+        (void)snprintf(path, sizeof(path), "%s%s",
+                       pool->root_directory ? pool->root_directory : "",
+                       pool->module ? pool->module : "");
+        if (pool->module && !load_module(path, offered, sizeof(offered))) {
                 complain(check, pool->file, pool->source_line, offered);
                 return;
         }

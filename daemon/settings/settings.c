@@ -335,6 +335,10 @@ static void pool_fini(PoolSettings *p)
         while (p->n_free)
                 remove_free_setting(p, p->n_free - 1);
         free(p->free);
+        identity_fini(&p->identity);
+        words_free(p->file_environment);
+        free(p->denied_file);
+        free(p->lines);
         free(p->name);
         free(p->file);
 }
@@ -348,8 +352,9 @@ static int add_pool(Settings *s, const char *file, const char *name, size_t name
                 return -ENOMEM;
         s->pools = grown;
         p = &s->pools[s->n_pools++];
-        *p = (PoolSettings){ .file = strdup(file), .name = strndup(name, name_length) };
-        if (!p->file || !p->name)
+        *p = (PoolSettings){ .file = strdup(file), .name = strndup(name, name_length),
+                             .lines = calloc(N_POOL_SETTINGS, sizeof(*p->lines)) };
+        if (!p->file || !p->name || !p->lines)
                 return -ENOMEM;
         for (unsigned i = 0; i < N_POOL_SETTINGS; i++)
                 if (setting_reset(&pool_settings[i], p) < 0)
@@ -361,8 +366,7 @@ static int read_pool(Settings *s, const char *directory, const char *name, Setti
 {
         AUTO(free) char *file = join(directory, name);
         size_t n = strlen(name) - strlen(".pool");
-        int lines[N_POOL_SETTINGS] = { 0 };
-        Target t = { pool_settings, N_POOL_SETTINGS, .lines = lines, .error = error };
+        Target t = { pool_settings, N_POOL_SETTINGS, .error = error };
         int r;
 
         if (!file)
@@ -375,10 +379,11 @@ static int read_pool(Settings *s, const char *directory, const char *name, Setti
         if (r < 0)
                 return r;
         t.settings = t.pool = &s->pools[s->n_pools - 1];
+        t.lines = t.pool->lines;
         r = read_target(&t, file);
         if (r == -ENOENT) /* a link to nowhere */
                 return settings_fault(error, file, 0, "cannot be read: %s", strerror(ENOENT));
-        return r < 0 ? r : check_pool(t.pool, lines, error);
+        return r < 0 ? r : check_pool(t.pool, error);
 }
 
 static int read_pools(Settings *s, SettingsError *error)
@@ -470,7 +475,9 @@ bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b)
                 if (strcmp(pool_settings[i].section, "Process") == 0 &&
                     !setting_equal(&pool_settings[i], a, b))
                         return false;
-        return strcmp(a->name, b->name) == 0 && free_settings_equal(a, b);
+        return strcmp(a->name, b->name) == 0 && free_settings_equal(a, b) &&
+               identity_equal(&a->identity, &b->identity) &&
+               words_equal(a->file_environment, b->file_environment);
 }
 
 static const char *word_of(const Setting *s, unsigned value)

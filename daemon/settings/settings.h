@@ -11,8 +11,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "settings/identity.h"
 
 #define SETTING_UNSET UINT64_MAX /* also what "infinity" is kept as: no limit of ours */
+#define SETTING_UNSET_NUMBER INT64_MIN /* of a NUMBER, which may be -1 */
 
 typedef enum LogLevel { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
                         LOG_LEVEL_DEBUG } LogLevel; /* as in syslog(3) */
@@ -21,6 +23,12 @@ typedef enum StartMethod { START_FORKSERVER, START_SPAWN } StartMethod;
 typedef enum Concurrency { CONCURRENCY_PROCESS, CONCURRENCY_THREAD, CONCURRENCY_ASYNC,
                            CONCURRENCY_SUBINTERPRETER } Concurrency;
 typedef enum Scaling { SCALING_STATIC, SCALING_DYNAMIC, SCALING_ONDEMAND } Scaling;
+
+/* A limit as setrlimit(2) takes it: "infinity" is RLIM_INFINITY. */
+typedef struct Limit {
+        uint64_t soft, hard;
+        bool set;
+} Limit;
 
 /* How each type of the table is kept. */
 #define SETTING_C_SPAN usec_t
@@ -37,6 +45,11 @@ typedef enum Scaling { SCALING_STATIC, SCALING_DYNAMIC, SCALING_ONDEMAND } Scali
 #define SETTING_C_WORDS char **
 #define SETTING_C_COMMAND char **
 #define SETTING_C_ENVIRONMENT char **
+#define SETTING_C_PATHS char **
+#define SETTING_C_LIMIT Limit
+#define SETTING_C_LIMIT_SECONDS Limit
+#define SETTING_C_LIMIT_USEC Limit
+#define SETTING_C_LIMIT_NICE Limit
 #define SETTING_C_LogLevel LogLevel
 #define SETTING_C_Durability Durability
 #define SETTING_C_StartMethod StartMethod
@@ -55,6 +68,10 @@ typedef struct PoolSettings {
         int source_line;      /* where Module=, Command= or Builtin= stands */
         FreeSetting *free;    /* [Settings], in the order of the file */
         unsigned n_free;
+        Identity identity;        /* User=, Group= and SupplementaryGroups=, looked up */
+        char **file_environment;  /* what the files of EnvironmentFile= say */
+        char *denied_file;        /* the first of them that we may not read; NULL: none */
+        int *lines;               /* where each row of the table stands; 0: it does not */
 #define POOL_SETTING(section, key, type, member, ...) SETTING_C_##type member;
 #include "settings.def"
 } PoolSettings;
@@ -88,9 +105,11 @@ typedef struct SettingsError {
  * BROOD_MODULE_PATH or the installed directory, a command as an executable), that what is not yet
  * there (Scaling= other than static, Concurrency= other than process, Slots= other than 1) is
  * refused, and that no two pools name one handler. What a module offers is checked later, by
- * loading it. `module` becomes the path that was found, `command[0]` too; `start_method` of a
- * Command= is START_SPAWN; `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and
- * its poison_deaths and breaker_deaths to 0.
+ * loading it. `module` becomes the path that was found, `command[0]` too, both within
+ * RootDirectory=; `start_method` of a Command= is START_SPAWN; `handlers` of Builtin=exec defaults
+ * to "exec", its max_attempts to 1 and its poison_deaths and breaker_deaths to 0. Users and groups
+ * are looked up and files of variables read; what this process may not read or do is said by
+ * settings_check_rights() (settings/rights.h), since others may check a config.
  *
  * Returns 0, -ENOMEM, or -EINVAL with *error filled. */
 int settings_read(Settings **ret, const char *directory, bool optional, SettingsError *error);

@@ -105,9 +105,14 @@ const SettingType setting_type_SIZE = { SIZE };
 const SettingType setting_type_SIZE_OR_OFF = { SIZE, .empty = "0" };
 const SettingType setting_type_COUNT = { COUNT };
 const SettingType setting_type_COUNT_OR_OFF = { COUNT, .empty = "0" };
+static void unset_number(void *place)
+{
+        *(int64_t *)place = SETTING_UNSET_NUMBER;
+}
+
 const SettingType setting_type_NUMBER = {
         .parse = parse_number_value,
-        .unset = unset_u64,
+        .unset = unset_number,
         .equal = equal_u64,
         .noun = "a whole number",
         .write_bound = write_number,
@@ -283,8 +288,7 @@ bool variable_name_valid(const char *text)
         return true;
 }
 
-/* Puts "NAME=value" into the list, in the place of an earlier one of that name. */
-static int set_variable(char ***environment, const char *assignment)
+int set_variable(char ***environment, const char *assignment)
 {
         size_t n = strcspn(assignment, "=") + 1;
         char *copy = strdup(assignment);
@@ -311,6 +315,19 @@ static int parse_environment(const Setting *s UNUSED, const char *text, void *to
         return r;
 }
 
+static int parse_paths(const Setting *s UNUSED, const char *text, void *to)
+{
+        if (text[text[0] == '-'] != '/')
+                return -EINVAL;
+        return words_append(to, strdup(text));
+}
+
+const SettingType setting_type_PATHS = {
+        .parse = parse_paths,
+        .unset = unset_words,
+        .equal = equal_words,
+        .noun = "an absolute path, with - before it if it may be missing",
+};
 const SettingType setting_type_WORDS = {
         .parse = parse_words,
         .unset = unset_words,

@@ -44,9 +44,15 @@ char *setting_expected(const Setting *s, char *to, size_t size);
 /* Is it a name that a variable of the environment may have, up to the `=` or the end? */
 bool variable_name_valid(const char *text);
 
+/* Puts "NAME=value" into the list, in the place of an earlier one of that name. Returns 0 or
+ * -ENOMEM. */
+int set_variable(char ***environment, const char *assignment);
+
 extern const SettingType setting_type_SPAN, setting_type_SPAN_OR_OFF, setting_type_SIZE,
         setting_type_SIZE_OR_OFF, setting_type_COUNT, setting_type_COUNT_OR_OFF,
         setting_type_NUMBER, setting_type_SWITCH, setting_type_PERCENT, setting_type_MODE,
         setting_type_TEXT, setting_type_WORDS, setting_type_COMMAND, setting_type_ENVIRONMENT,
+        setting_type_PATHS, setting_type_LIMIT, setting_type_LIMIT_SECONDS,
+        setting_type_LIMIT_USEC, setting_type_LIMIT_NICE,
         setting_type_LogLevel, setting_type_Durability, setting_type_StartMethod,
         setting_type_Concurrency, setting_type_Scaling;

@@ -27,13 +27,16 @@ typedef struct Sweep {
         bool (*keep)(pid_t pid, void *context);
         void *context;
         int killed;
+        int refused; /* of those: the ones that we may not kill */
 } Sweep;
 
 static void sweep_one(Sweep *s, pid_t pid)
 {
         if (s->keep && s->keep(pid, s->context))
                 return;
-        (void)kill(pid, SIGKILL); /* a zombie, or gone: it will be waited for all the same */
+        /* a zombie, or gone: it will be waited for all the same */
+        if (kill(pid, SIGKILL) < 0 && errno == EPERM)
+                s->refused++;
         s->killed++;
 }
 
@@ -61,10 +64,9 @@ static int sweep_thread(Sweep *s, const char *tid)
         return n < 0 ? -errno : 0;
 }
 
-int orphans_kill(bool (*keep)(pid_t pid, void *context), void *context)
+static int sweep(Sweep *s)
 {
         AUTO(closedir) DIR *tasks = opendir("/proc/self/task");
-        Sweep s = { keep, context, 0 };
         struct dirent *entry;
         int r = 0;
 
@@ -72,22 +74,35 @@ int orphans_kill(bool (*keep)(pid_t pid, void *context), void *context)
                 return -errno;
         while ((entry = readdir(tasks)))
                 if (entry->d_name[0] != '.') {
-                        int one = sweep_thread(&s, entry->d_name);
+                        int one = sweep_thread(s, entry->d_name);
 
                         r = one < 0 ? one : r;
                 }
+        return r;
+}
+
+int orphans_kill(bool (*keep)(pid_t pid, void *context), void *context)
+{
+        Sweep s = { .keep = keep, .context = context };
+        int r = sweep(&s);
+
         return r < 0 ? r : s.killed;
 }
 
-void orphans_end_all(void)
+int orphans_end_all(void)
 {
         for (;;) {
+                Sweep s = { .keep = NULL };
+                int r = sweep(&s);
                 pid_t pid;
 
-                if (orphans_kill(NULL, NULL) < 0)
-                        return;
-                pid = waitpid(-1, NULL, __WALL);
+                if (r < 0)
+                        return r;
+                /* a zombie that we may not kill can be waited for; what lives would hold us up */
+                pid = waitpid(-1, NULL, __WALL | (s.refused == s.killed ? WNOHANG : 0));
                 if (pid < 0 && errno == ECHILD)
-                        return;
+                        return 0;
+                if (pid == 0)
+                        return s.refused;
         }
 }

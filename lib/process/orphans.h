@@ -20,6 +20,7 @@ int orphans_adopt(void);
 int orphans_kill(bool (*keep)(pid_t pid, void *context), void *context);
 
 /* Kills and reaps every child, and what then falls to us, until there is none. For a process that
- * is about to end. Never reaps with somebody else at it: single-threaded, or all waiting is done.
- */
-void orphans_end_all(void);
+ * is about to end, or for the end of an attempt. Never reaps with somebody else at it:
+ * single-threaded, or all waiting is done. Returns how many are left: those that we may not kill
+ * (they have become another user's, as a set-user-ID program can), or -errno. */
+int orphans_end_all(void);

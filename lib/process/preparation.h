@@ -26,11 +26,14 @@
         X(TEXT, working_directory)                                                                 \
         X(NUMBER, umask)                                                                           \
         X(NUMBER, nice)            /* plus 20 */                                                   \
-        X(NUMBER, limit_nofile)                                                                    \
-        X(NUMBER, limit_nofile_soft)                                                               \
-        X(NUMBER, limit_as)                                                                        \
-        X(NUMBER, limit_cpu)       /* seconds */                                                   \
-        X(NUMBER, limit_core)                                                                      \
+        X(NUMBER, oom_score_adjust) /* plus 1000 */                                                \
+        X(OBJECT, limits)          /* "LimitNOFILE": [soft, hard] …, as setrlimit() has them */    \
+        X(NUMBER, limit_nofile_soft) /* where there is no LimitNOFILE */                           \
+        X(TEXT, root_directory)                                                                    \
+        X(TEXT, user)              /* its name, for messages */                                    \
+        X(NUMBER, uid)                                                                             \
+        X(NUMBER, gid)                                                                             \
+        X(TEXTS, groups)           /* supplementary ones, decimal; none: as they are */            \
         X(NUMBER, no_new_privileges)                                                               \
         X(OBJECT, settings)        /* the pool's [Settings] */
 

@@ -273,7 +273,7 @@ static void who_asked_for_it_dies_with_its_parent(void **state UNUSED)
         without = child_of_a_dead_parent(false);
         assert_true(ends_within(with, 5000));
         assert_false(ends_within(without, 50));
-        orphans_end_all();
+        assert_int_equal(orphans_end_all(), 0);
         assert_true(ends_within(without, 0));
 }
 
@@ -322,7 +322,7 @@ static void orphans_end_but_for_who_is_kept(void **state UNUSED)
         assert_int_equal(waitpid(other, &status, 0), other);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         assert_int_equal(kill(kept, 0), 0);
-        orphans_end_all();
+        assert_int_equal(orphans_end_all(), 0);
         assert_int_equal(kill(kept, 0), -1);
         assert_false(has_child());
 }
@@ -339,7 +339,7 @@ static void a_daemonized_grandchild_ends_too(void **state UNUSED)
         daemon = (pid_t)strtol(out, NULL, 10);
         assert_true(daemon > 1);
         assert_int_equal(kill(daemon, 0), 0);
-        orphans_end_all();
+        assert_int_equal(orphans_end_all(), 0);
         assert_int_equal(kill(daemon, 0), -1);
         assert_false(has_child());
 }

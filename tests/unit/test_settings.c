@@ -5,6 +5,7 @@
 #include "settings/settings.h"
 
 #include <ftw.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,18 +178,19 @@ static void every_type_is_read_into_its_place(void **state)
         assert_string_equal(p->working_directory, "/tmp");
         assert_string_equal(p->pass_environment[1], "LANG");
         assert_null(p->pass_environment[2]);
-        assert_int_equal(p->limit_nofile, 1024);
-        assert_int_equal(p->limit_cpu, 10 * USEC_PER_SEC);
-        assert_true(p->limit_as == SETTING_UNSET);
+        assert_int_equal(p->limit_nofile.soft, 1024);
+        assert_int_equal(p->limit_nofile.hard, 1024);
+        assert_int_equal(p->limit_cpu.soft, 10);
+        assert_false(p->limit_as.set);
 }
 
-static void infinity_sets_no_limit(void **state)
+static void infinity_is_a_limit_too(void **state)
 {
         const PoolSettings *p = read_pool(
                 *state, "[Pool]\nBuiltin=exec\n[Process]\nLimitCORE=infinity\nLimitCPU=infinity\n");
 
-        assert_true(p->limit_core == SETTING_UNSET);
-        assert_true(p->limit_cpu == SETTING_UNSET);
+        assert_true(p->limit_core.set && p->limit_core.hard == RLIM_INFINITY);
+        assert_true(p->limit_cpu.set && p->limit_cpu.soft == RLIM_INFINITY);
 }
 
 static void environment_gathers_and_one_name_has_one_value(void **state)
@@ -219,7 +221,7 @@ static void an_assignment_to_nothing_is_the_default_or_off(void **state)
         assert_int_equal(p->timeout, 0);
         assert_int_equal(p->poison_deaths, 0);
         assert_int_equal(p->max_queued, 0);
-        assert_true(p->limit_as == SETTING_UNSET);
+        assert_false(p->limit_as.set);
 }
 
 static void free_settings_keep_their_order_and_the_last_value(void **state)
@@ -720,7 +722,7 @@ int main(void)
                 TEST(comments_blanks_and_line_ends_do_not_matter),
                 TEST(a_comment_starts_only_at_the_start_of_a_line),
                 TEST(every_type_is_read_into_its_place),
-                TEST(infinity_sets_no_limit),
+                TEST(infinity_is_a_limit_too),
                 TEST(environment_gathers_and_one_name_has_one_value),
                 TEST(an_assignment_to_nothing_is_the_default_or_off),
                 TEST(free_settings_keep_their_order_and_the_last_value),
