@@ -132,7 +132,7 @@ static int apply_user(const Preparation *p, const char **ret_what)
         uid_t uid = (uid_t)p->uid;
         int r;
 
-        *ret_what = "SupplementaryGroups=";
+        *ret_what = p->user ? "User= (its groups)" : "SupplementaryGroups=";
         r = p->groups ? apply_groups(p->groups) : 0;
         if (r < 0)
                 return r;

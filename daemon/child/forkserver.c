@@ -423,8 +423,8 @@ static void set_up(ForkServer *s)
         (void)prctl(PR_SET_NAME, "brood-forksrv");
         r = attributes_apply(&s->preparation, &what);
         if (r < 0) {
-                (void)snprintf(error, sizeof(error), "%s can not be applied: %s", what,
-                               strerror(-r));
+                (void)snprintf(error, sizeof(error), "%s%s can not be applied: %s", what,
+                               strchr(what, '=') ? "" : "=", strerror(-r));
                 give_up(error);
         }
         process_die_with_parent(parent); /* a change of user has cleared it */

@@ -176,9 +176,10 @@ static void prepare_attributes(Preparation *p, const PoolSettings *s, bool *good
                 p->uid = who->uid == IDENTITY_OURS ? PREPARATION_UNSET : who->uid;
                 p->gid = who->gid == IDENTITY_OURS ? PREPARATION_UNSET : who->gid;
                 p->groups = copies(who->groups, good);
-                if (!p->groups) /* none: also those of the daemon go */
+                if (who->name && !who->groups) { /* none: those of the daemon go */
                         p->groups = calloc(1, sizeof(*p->groups));
-                *good &= p->groups != NULL;
+                        *good &= p->groups != NULL;
+                }
         }
         p->root_directory = copy(s->root_directory, good);
         p->working_directory = s->working_directory && strcmp(s->working_directory, "~") == 0

@@ -221,7 +221,7 @@ int identity_find(PoolSettings *p, SettingsError *error)
         if (p->user)
                 r = find_own_user(p, error);
         else
-                r = p->group || p->supplementary_groups ? add_own_groups(i) : 0;
+                r = p->supplementary_groups ? add_own_groups(i) : 0;
         return r < 0 ? r : find_more_groups(p, error);
 }
 

@@ -600,6 +600,130 @@ static void what_a_pool_needs_or_cannot_have_is_told(void **state)
         assert_wrong(*state, "pools/p.pool", cases, ELEMENTS(cases));
 }
 
+static void limits_have_a_soft_and_a_hard_value(void **state)
+{
+        static const struct {
+                const char *line;
+                size_t member;
+                uint64_t soft, hard;
+        } cases[] = {
+#define LIMIT(name) offsetof(PoolSettings, limit_##name)
+                { "LimitNOFILE=10:20", LIMIT(nofile), 10, 20 },
+                { "LimitNOFILE=10:infinity", LIMIT(nofile), 10, RLIM_INFINITY },
+                { "LimitAS=1K:1M", LIMIT(as), 1024, 1048576 },
+                { "LimitCORE=0", LIMIT(core), 0, 0 },
+                { "LimitCPU=10", LIMIT(cpu), 10, 10 },
+                { "LimitCPU=1500ms:1min", LIMIT(cpu), 2, 60 },
+                { "LimitRTTIME=500", LIMIT(rttime), 500, 500 },
+                { "LimitRTTIME=5ms:1s", LIMIT(rttime), 5000, 1000000 },
+                { "LimitNICE=-5", LIMIT(nice), 25, 25 },
+                { "LimitNICE=+19:+0", LIMIT(nice), 1, 20 },
+                { "LimitNICE=40", LIMIT(nice), 40, 40 },
+                { "LimitNPROC=5\nLimitNPROC=6", LIMIT(nproc), 6, 6 },
+#undef LIMIT
+        };
+
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                const PoolSettings *p;
+                const Limit *limit;
+                char text[128];
+
+                (void)snprintf(text, sizeof(text), "[Pool]\nBuiltin=exec\n[Process]\n%s\n",
+                               cases[i].line);
+                p = read_pool(*state, text);
+                limit = (const void *)((const char *)p + cases[i].member);
+                CHECK(limit->set, cases[i].line);
+                CHECK(limit->soft == cases[i].soft && limit->hard == cases[i].hard, cases[i].line);
+        }
+}
+
+static void wrong_limits_are_refused(void **state)
+{
+#define PROCESS "[Pool]\nBuiltin=exec\n[Process]\n"
+        static const Wrong cases[] = {
+                { PROCESS "LimitNOFILE=2:1\n", 4, "LimitNOFILE=2:1: expected a limit (like 1024" },
+                { PROCESS "LimitNOFILE=infinity:1\n", 4, "LimitNOFILE=infinity:1: expected" },
+                { PROCESS "LimitNOFILE=1:2:3\n", 4, "LimitNOFILE=1:2:3: expected" },
+                { PROCESS "LimitNOFILE=:1\n", 4, "LimitNOFILE=:1: expected" },
+                { PROCESS "LimitNOFILE=1:\n", 4, "LimitNOFILE=1:: expected" },
+                { PROCESS "LimitNOFILE=-1\n", 4, "LimitNOFILE=-1: expected" },
+                { PROCESS "LimitCPU=1K\n", 4, "LimitCPU=1K: expected a limit (like 10s" },
+                { PROCESS "LimitNICE=41\n", 4, "LimitNICE=41: expected a limit (like -5" },
+                { PROCESS "LimitNICE=-21\n", 4, "LimitNICE=-21: expected" },
+                { PROCESS "LimitNICE=+-1\n", 4, "LimitNICE=+-1: expected" },
+                { PROCESS "OOMScoreAdjust=-1001\n", 4,
+                  "OOMScoreAdjust=-1001: expected a whole number from -1000 to 1000" },
+                { PROCESS "EnvironmentFile=x\n", 4, "EnvironmentFile=x: expected an absolute" },
+                { PROCESS "User=no-such-user\n", 4, "User=no-such-user: there is no such user" },
+                { PROCESS "User=65535\nGroup=1\n", 4, "User=65535: there is no such user" },
+                { PROCESS "User=12345678\n", 4,
+                  "User=12345678: a number without an entry in the user database needs a Group=" },
+                { PROCESS "Group=no-such-group\n", 4, "Group=no-such-group: there is" },
+                { PROCESS "SupplementaryGroups=0 nix\n", 4,
+                  "SupplementaryGroups=nix: there is no such group" },
+                { PROCESS "RootDirectory=etc\n", 4, "RootDirectory=etc: expected an absolute" },
+                { PROCESS "RootDirectory=/etc/passwd\n", 4,
+                  "RootDirectory=/etc/passwd: expected a directory: Not a dir" },
+        };
+
+        assert_wrong(*state, "pools/p.pool", cases, ELEMENTS(cases));
+}
+
+static void users_and_groups_are_looked_up(void **state)
+{
+        const Identity *i = &read_pool(*state, PROCESS "User=games\n")->identity;
+
+        assert_int_equal(i->uid, 5);
+        assert_int_equal(i->gid, 60);
+        assert_string_equal(i->name, "games");
+        assert_string_equal(i->home, "/usr/games");
+        assert_null(i->shell); /* nologin */
+        assert_string_equal(i->groups[0], "60");
+        i = &read_pool(*state, PROCESS "User=5\nGroup=daemon\nSupplementaryGroups=4242 1 5\n")
+                     ->identity;
+        assert_int_equal(i->uid, 5);
+        assert_int_equal(i->gid, 1);
+        assert_string_equal(i->name, "games");
+        assert_true(i->groups_named);
+        i = &read_pool(*state, PROCESS "User=4242\nGroup=4243\n")->identity;
+        assert_int_equal(i->uid, 4242);
+        assert_int_equal(i->gid, 4243);
+        assert_string_equal(i->name, "4242");
+        assert_null(i->home);
+        assert_null(i->groups);
+        i = &read_pool(*state, PROCESS)->identity;
+        assert_true(i->uid == IDENTITY_OURS && i->gid == IDENTITY_OURS);
+        assert_true(identity_is_ours(i));
+}
+
+static void files_of_variables_are_read_and_may_be_missing(void **state)
+{
+        Fixture *f = *state;
+        const PoolSettings *p;
+        char text[1024];
+
+        write_file(f, "pools/1.env", "A=1\nB=1\n");
+        write_file(f, "pools/2.env", "B=2\n");
+        (void)snprintf(text, sizeof(text),
+                       PROCESS "EnvironmentFile=/lost\nEnvironmentFile=\n"
+                               "EnvironmentFile=-/nonexistent/x\nEnvironmentFile=%s/pools/*.env\n",
+                       f->directory);
+        p = read_pool(f, text);
+        assert_string_equal(p->file_environment[0], "A=1");
+        assert_string_equal(p->file_environment[1], "B=2");
+        assert_null(p->file_environment[2]);
+        write_file(f, "pools/2.env", "\n1=2\n");
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_int_equal(f->error.line, 2);
+        assert_non_null(strstr(f->error.file, "pools/2.env"));
+        (void)snprintf(text, sizeof(text), PROCESS "EnvironmentFile=%s\n", f->directory);
+        write_file(f, "pools/p.pool", text);
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_int_equal(f->error.line, 4);
+        assert_non_null(strstr(f->error.message, "expected a regular file"));
+#undef PROCESS
+}
+
 static void a_handler_belongs_to_one_pool(void **state)
 {
         static const Wrong second[] = {
@@ -694,6 +818,12 @@ static void a_reload_keeps_workers_that_are_made_the_same(void **state)
                 { "a", "[Process]\nLimitAS=64G", false },
                 { "a", "[Process]\nWorkingDirectory=/", false },
                 { "a", "[Process]\nNoNewPrivileges=yes", false },
+                { "a", "[Process]\nUser=games", false },
+                { "a", "[Process]\nGroup=games", false },
+                { "a", "[Process]\nSupplementaryGroups=games", false },
+                { "a", "[Process]\nOOMScoreAdjust=1", false },
+                { "a", "[Process]\nLimitNPROC=1:2", false },
+                { "a", "[Process]\nEnvironmentFile=-/nonexistent", false },
                 { "a", "[Settings]\nx=2", false },
                 { "a", "[Settings]\ny=1", false },
                 { "a", "[Settings]\nx=", false },
@@ -702,6 +832,26 @@ static void a_reload_keeps_workers_that_are_made_the_same(void **state)
         for (size_t i = 0; i < ELEMENTS(cases); i++)
                 CHECK(same_process(*state, cases[i].pool, cases[i].more) == cases[i].same,
                       cases[i].more);
+}
+
+static void a_changed_file_of_variables_makes_new_workers(void **state)
+{
+        Fixture *f = *state;
+        Settings *before;
+        char text[512];
+
+        write_file(f, "pools/env", "A=1\n");
+        (void)snprintf(text, sizeof(text),
+                       "[Pool]\nBuiltin=exec\n[Process]\nEnvironmentFile=%s/pools/env\n",
+                       f->directory);
+        (void)read_pool(f, text);
+        before = MOVE_PTR(f->settings);
+        read_well(f);
+        assert_true(pool_settings_same_process(&before->pools[0], &f->settings->pools[0]));
+        write_file(f, "pools/env", "A=2\n");
+        read_well(f);
+        assert_false(pool_settings_same_process(&before->pools[0], &f->settings->pools[0]));
+        settings_free(before);
 }
 
 static void the_enums_have_the_names_of_the_interface(void **state UNUSED)
@@ -723,6 +873,10 @@ int main(void)
                 TEST(a_comment_starts_only_at_the_start_of_a_line),
                 TEST(every_type_is_read_into_its_place),
                 TEST(infinity_is_a_limit_too),
+                TEST(limits_have_a_soft_and_a_hard_value),
+                TEST(wrong_limits_are_refused),
+                TEST(users_and_groups_are_looked_up),
+                TEST(files_of_variables_are_read_and_may_be_missing),
                 TEST(environment_gathers_and_one_name_has_one_value),
                 TEST(an_assignment_to_nothing_is_the_default_or_off),
                 TEST(free_settings_keep_their_order_and_the_last_value),
@@ -743,6 +897,7 @@ int main(void)
                 TEST(a_pools_name_is_letters_digits_and_two_signs),
                 TEST(what_is_no_file_is_refused),
                 TEST(a_reload_keeps_workers_that_are_made_the_same),
+                TEST(a_changed_file_of_variables_makes_new_workers),
                 cmocka_unit_test(the_enums_have_the_names_of_the_interface),
         };
 
