@@ -11,7 +11,8 @@
  * since SIGKILL would keep it from doing so; while it loads the module, and may hang there, it has.
  *
  *     brood-forkserver                         by broodd, with the descriptors of process/forker.h
- *     brood-forkserver --check MODULE [NAME…]  prints the handlers that MODULE offers, or why not
+ *     brood-forkserver --check [--as=UID:GID[:GROUP…]] MODULE [NAME…]
+ *                                              prints the handlers that MODULE offers, or why not
  */
 
 #include <errno.h>
@@ -32,6 +33,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "base/parse.h"
 #include "child/attributes.h"
 #include "child/module.h"
 #include "child/worker_main.h"
@@ -434,19 +436,41 @@ static void set_up(ForkServer *s)
                 give_up("can not become a subreaper");
 }
 
+/* A module is code: one that is meant for a user is not run by root even to be looked at. */
+static int become(char *ids)
+{
+        char *fields[64] = { NULL }, *rest = NULL;
+        const char *what;
+        Preparation p;
+        size_t n = 0;
+
+        preparation_init(&p);
+        for (char *f = strtok_r(ids, ":", &rest); f && n + 1 < ELEMENTS(fields);
+             f = strtok_r(NULL, ":", &rest))
+                fields[n++] = f;
+        if (n < 2 || parse_u64(fields[0], &p.uid) < 0 || parse_u64(fields[1], &p.gid) < 0)
+                return -EINVAL;
+        p.groups = fields + 2;
+        return attributes_apply(&p, &what);
+}
+
 static int check_module(int argc, char **argv)
 {
+        bool other = argc > 2 && strncmp(argv[2], "--as=", 5) == 0;
+        char **rest = argv + 2 + other;
         Preparation p;
         const BroodModule *module;
         char error[1024];
 
-        if (argc < 3 || strcmp(argv[1], "--check") != 0) {
-                fprintf(stderr, "usage: brood-forkserver --check MODULE [HANDLER...]\n");
+        if (argc < 3 + other || strcmp(argv[1], "--check") != 0 ||
+            (other && become(argv[2] + 5) < 0)) {
+                fprintf(stderr, "usage: brood-forkserver --check [--as=UID:GID[:GROUP...]] MODULE "
+                                "[HANDLER...]\n");
                 return 2;
         }
         preparation_init(&p);
-        p.module = argv[2];
-        p.handlers = argv + 3;
+        p.module = rest[0];
+        p.handlers = rest + 1;
         if (module_open(&p, &module, error, sizeof(error)) < 0) {
                 fprintf(stderr, "%s\n", error);
                 return 1;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/capabilities.h"
 
 /* Who serves a handler, to find two that do. */
 typedef struct Served {
@@ -37,14 +38,35 @@ static void complain(Check *check, const char *file, int line, const char *messa
         check->faults++;
 }
 
-static int run_forkserver(const char *module, int out, int err, pid_t *ret)
+/* "--as=UID:GID:GROUP…" where the pool has another user and we may become it; else "". A module is
+ * code: what is meant for a user is not run by root even to be looked at. */
+static void write_as(const Identity *who, char *to, size_t size)
+{
+        uint64_t have = capabilities_effective();
+        int n;
+
+        *to = '\0';
+        if (identity_is_ours(who) || !capabilities_have(have, CAP_SETUID) ||
+            !capabilities_have(have, CAP_SETGID))
+                return;
+        n = snprintf(to, size, "--as=%u:%u",
+                     who->uid == IDENTITY_OURS ? geteuid() : (unsigned)who->uid,
+                     who->gid == IDENTITY_OURS ? getegid() : (unsigned)who->gid);
+        for (char **g = who->groups; g && *g && (size_t)n + strlen(*g) + 1 < size; g++)
+                n += snprintf(to + n, size - (size_t)n, ":%s", *g);
+}
+
+static int run_forkserver(const char *module, const Identity *who, int out, int err, pid_t *ret)
 {
         const char *directory = secure_getenv("BROOD_LIBEXEC");
-        char path[4096];
-        char *argv[] = { path, (char *)"--check", (char *)module, NULL };
+        char path[4096], as[1024];
+        char *argv[] = { path, (char *)"--check", as, (char *)module, NULL };
         posix_spawn_file_actions_t actions;
         int r;
 
+        write_as(who, as, sizeof(as));
+        if (!*as)
+                memmove(&argv[2], &argv[3], 2 * sizeof(*argv));
         (void)snprintf(path, sizeof(path), "%s/brood-forkserver",
                        directory && *directory ? directory : BROOD_LIBEXEC_DIR);
         r = posix_spawn_file_actions_init(&actions);
@@ -71,7 +93,7 @@ static void read_file(int fd, char *to, size_t size)
 
 /* Loads the module. Returns whether that worked; `names` are its handlers, one a line, or else what
  * was wrong with it. */
-static bool load_module(const char *module, char *names, size_t size)
+static bool load_module(const char *module, const Identity *who, char *names, size_t size)
 {
         AUTO(fd_close) int out = memfd_create("names", MFD_CLOEXEC);
         AUTO(fd_close) int err = memfd_create("errors", MFD_CLOEXEC);
@@ -80,7 +102,7 @@ static bool load_module(const char *module, char *names, size_t size)
         bool good;
 
         (void)snprintf(names, size, "the module cannot be checked");
-        if (out < 0 || err < 0 || run_forkserver(module, out, err, &pid) < 0)
+        if (out < 0 || err < 0 || run_forkserver(module, who, out, err, &pid) < 0)
                 return false;
         while (waitpid(pid, &wait_status, 0) < 0)
                 if (errno != EINTR)
@@ -166,7 +188,7 @@ static void check_pool(Check *check, const PoolSettings *pool)
         (void)snprintf(path, sizeof(path), "%s%s",
                        pool->root_directory ? pool->root_directory : "",
                        pool->module ? pool->module : "");
-        if (pool->module && !load_module(path, offered, sizeof(offered))) {
+        if (pool->module && !load_module(path, &pool->identity, offered, sizeof(offered))) {
                 complain(check, pool->file, pool->source_line, offered);
                 return;
         }

@@ -388,6 +388,40 @@ def test_what_has_become_root_does_not_hold_up():
         wait_gone([pid])
 
 
+def test_a_fork_server_that_hangs_goes_with_the_daemon():
+    """While it loads the module nothing but its parent-death signal ends it, and a change of user
+    has cleared that one: it is set again."""
+    need_root()
+    with stopped({}) as d:
+        open_to_all(d)
+        text = pool("mood", "moods.so", min_workers=1, settings="hang=" + d.write("hang", ""),
+                    process="User=games")
+        d.write_pool("moods", text)
+        d.start(ready=False)
+        d.wait_log("moods: init waits")
+        server = d.fork_servers()[0]
+        assert status_of(server)["Uid"].split() == ["5"] * 4
+        d.kill()
+        wait_gone([server], 5)
+
+
+def test_a_module_is_not_checked_by_root():
+    """--check-config loads a module as the user of its pool, and says what that user cannot."""
+    need_root()
+    with stopped({}) as d:
+        open_to_all(d)
+        shutil.copy(build("lib", "modules", "celsius.so"), d.path("m.so"))
+        d.write_pool("p", pool("celsius", d.path("m.so"), process="User=games"))
+        command = [*d.command(), "--check-config"]
+        for mode, status in (0o700, 1), (0o755, 0):
+            os.chmod(d.path("m.so"), mode)
+            checked = subprocess.run(command, env=d.environment(), check=False,
+                                     capture_output=True, text=True)
+            assert checked.returncode == status, checked.stderr
+            assert status == 0 or "m.so: cannot open shared object file: Permission denied" in \
+                checked.stderr, checked.stderr
+
+
 def test_attached_descriptors():
     """Descriptors that a client hands over reach a command of another user."""
     need_root()
