@@ -223,6 +223,12 @@ static int answer(Run *r)
         return job_fail_kind(r->job, "command", 1, all, "the command %s", words);
 }
 
+/* What could not be entered or run: a client's directory is often closed to the user of a pool. */
+static const char *culprit(const Command *c)
+{
+        return c->directory && access(c->directory, X_OK) < 0 ? c->directory : c->argv[0];
+}
+
 /* It could not be started: as a shell would say it. */
 static int answer_not_started(BroodJob *job, const char *program, int error)
 {
@@ -307,7 +313,7 @@ static int exec_run(BroodJob *job)
                 return brood_job_fail(job, 1, NULL, "the command can not be started: %s",
                                       strerror(-e));
         if (e < 0)
-                return answer_not_started(job, command.argv[0], -e);
+                return answer_not_started(job, culprit(&command), -e);
         r.left_in = buffer_slice(&command.input);
         for (int i = 0; i < JOB_FDS; i++)
                 job->fds[i] = fd_close(job->fds[i]); /* the command has them */

@@ -437,6 +437,15 @@ def test_attached_descriptors():
         assert c.receive()["job"]["state"] == "succeeded"
 
 
+def test_a_directory_that_is_closed_to_the_command():
+    """A job whose directory its user may not enter fails, and the directory is named."""
+    need_root()
+    with Daemon({"exec": commands(process="User=games")}) as d:
+        job = d.run("exec", {"argv": ["true"], "cwd": d.directory})
+        assert job["state"] == "failed" and job["result"]["exit_status"] == 126, job
+        assert d.directory + ": Permission denied" in job["result"]["stderr"], job
+
+
 # --- reload ---
 
 def test_reload_with_another_user_or_file():
