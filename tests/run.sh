@@ -87,7 +87,7 @@ finish() {
 
 packages="meson ninja-build pkg-config gcc clang libc6-dev libevent-dev libjansson-dev
         libsystemd-dev libinih-dev libsqlite3-dev libcmocka-dev varlink-go python3
-        libclang-rt-14-dev sqlite3 strace"
+        libclang-rt-14-dev sqlite3 strace systemd debhelper dpkg-dev lintian"
 
 install_packages() {
         command -v dpkg-query >/dev/null || return 0
@@ -171,8 +171,19 @@ integration() {
 checks() {
         step check-includes python3 tests/checks/includes.py
         step check-style python3 tests/checks/style.py
+        step check-installed python3 tests/checks/installed.py "$work/gcc"
+        step check-units python3 tests/checks/units.py "$work/gcc"
         step mutants tests/mutants/run --smoke
         step bench-smoke python3 tests/bench/run --smoke --no-build --build="$work/gcc"
+}
+
+# The Debian packages, and what is in them.
+packaging() {
+        log=$logs/packaging.log
+        PYTHONDONTWRITEBYTECODE=1 python3 tests/packaging/run.py >"$log" 2>&1
+        grep -v '^ok ' "$log"
+        set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
+        count packaging "${1:-0}" "${2:-1}" 0
 }
 
 # A walk of every fuzzer, from its corpus. (A short, fixed one is a test of each build.)
@@ -207,6 +218,8 @@ plain() {
                 meson_tests gcc
                 say "checks"
                 checks
+                say "packaging"
+                packaging
         fi
         say "integration"
         integration gcc --repeat=$repeat $pattern
