@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 THRESHOLD = 25  # ten times the exposure that systemd-analyze calculates
-THRESHOLD_ROOT = 45  # of a daemon that has to become other users
+THRESHOLD_ROOT = 25  # of a daemon that has to become other users
 SELF_EVIDENT = ("Description", "Documentation")
 INSTANCE = "check"
 
