@@ -86,6 +86,23 @@ def test_lintian_finds_nothing(p):
     assert not found, "\n".join(found)
 
 
+def test_what_helps_people_is_in_the_package(p):
+    """Manual pages and completions, where programs of Debian look for them."""
+    paths = {path for _, _, path in p.files["broodd"]}
+    wanted = {
+        "packaging/man": ["/usr/share/man/man1/broodctl.1.gz", "/usr/share/man/man8/broodd.8.gz",
+                          "/usr/share/man/man5/brood.conf.5.gz",
+                          "/usr/share/man/man5/brood.pool.5.gz",
+                          "/usr/share/man/man7/io.brood.7.gz"],
+        "packaging/completions": ["/usr/share/bash-completion/completions/broodctl",
+                                  "/usr/share/zsh/vendor-completions/_broodctl"],
+    }
+    for source, files in wanted.items():
+        if os.path.isdir(os.path.join(ROOT, source)):
+            assert set(files) <= paths, sorted(set(files) - paths)
+    assert not any("site-functions" in path for path in paths)
+
+
 def test_each_file_is_in_one_package(p):
     """Two packages with one file can not be installed together."""
     all_files = [path for name in PACKAGES for mode, _, path in p.files[name] if mode[0] != "d"]
