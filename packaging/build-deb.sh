@@ -33,11 +33,11 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# What Build-Depends: asks for, less what comes with it, and what builds.
+# What Build-Depends: asks for, and what dpkg takes for granted.
 needed() {
     sed -n '/^Build-Depends:/,/^[^ B]/{s/^Build-Depends://;s/([^)]*)//;s/,//;s/^ *//;/:/!p;}' \
         packaging/debian/control | sed 's/^debhelper-compat/debhelper/;/^dh-sequence-/d'
-    printf 'dpkg-dev\nfakeroot\ngcc\nlibc6-dev\nmake\n'
+    echo build-essential
 }
 
 install_packages() {
