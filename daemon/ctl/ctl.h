@@ -26,6 +26,7 @@ typedef struct Verb {
         int (*run)(Ctl *ctl);  /* returns a status */
         bool alone;            /* it needs no daemon */
         const char *more;      /* further words for the help, or NULL */
+        bool hidden;           /* the help does not show it: no people use it */
 } Verb;
 
 struct Ctl {

@@ -73,9 +73,11 @@ static const Verb verbs[] = {
         { "backup", "FILE", "write a consistent copy of the store to a new file",
           OPTION_BIT(OPTION_STATE_DIRECTORY), 1, 1, verb_backup, true,
           "The daemon may run meanwhile, or not." },
+        { "complete", "WHAT [WORD…]", "words for the completions of the shells", 0, 1, ANY,
+          verb_complete, true, NULL, true },
 };
 
-static const Verb *find_verb(const char *name)
+const Verb *verb_find(const char *name)
 {
         for (size_t i = 0; i < ELEMENTS(verbs); i++)
                 if (strcmp(verbs[i].name, name) == 0)
@@ -83,12 +85,18 @@ static const Verb *find_verb(const char *name)
         return NULL;
 }
 
+const Verb *verb_at(unsigned i)
+{
+        return i < ELEMENTS(verbs) ? &verbs[i] : NULL;
+}
+
 static void help(FILE *out)
 {
         fprintf(out, "broodctl [OPTION…] VERB …\n\nHands JSON jobs to broodd and looks after it.\n"
                      "\nVerbs:\n");
         for (size_t i = 0; i < ELEMENTS(verbs); i++)
-                fprintf(out, "  %-13s %s\n", verbs[i].name, verbs[i].summary);
+                if (!verbs[i].hidden)
+                        fprintf(out, "  %-13s %s\n", verbs[i].name, verbs[i].summary);
         fprintf(out, "\nOptions, before or after the verb (-- ends them):\n");
         options_help(out, OPTIONS_COMMON);
         fprintf(out, "\nbroodctl VERB --help says more.\n"
@@ -187,7 +195,7 @@ static int run_words(const Options *o)
                 help(option_given(o, OPTION_HELP) ? stdout : stderr);
                 return option_given(o, OPTION_HELP) ? STATUS_DONE : STATUS_USAGE;
         }
-        ctl.verb = find_verb(o->words[0]);
+        ctl.verb = verb_find(o->words[0]);
         if (!ctl.verb) {
                 say("unknown verb '%s' (see broodctl --help)", o->words[0]);
                 return STATUS_USAGE;

@@ -245,6 +245,18 @@ const char *options_stranger(const Options *o, uint64_t allowed)
         return NULL;
 }
 
+OptionInfo options_info(OptionId id)
+{
+        const OptionType *t = &types[id];
+
+        return (OptionInfo){ t->name, t->help, t->placeholder, t->choices };
+}
+
+int options_find(const char *word)
+{
+        return strncmp(word, "--", 2) == 0 ? find_option(word + 2) : -1;
+}
+
 void options_help(FILE *out, uint64_t set)
 {
         for (int i = 0; i < N_OPTIONS; i++) {

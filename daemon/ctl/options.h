@@ -84,5 +84,17 @@ static inline bool option_given(const Options *o, OptionId id)
 /* The first given option that is not among `allowed`, by name; NULL: none. */
 const char *options_stranger(const Options *o, uint64_t allowed);
 
+/* One row of the table of options. */
+typedef struct OptionInfo {
+        const char *name, *help;
+        const char *placeholder; /* of its value; NULL: it has none */
+        const char *choices;     /* between blanks, where the value is one of them, or NULL */
+} OptionInfo;
+
+OptionInfo options_info(OptionId id);
+
+/* The option that "--name" or "--name=value" is; -1: none. */
+int options_find(const char *word);
+
 /* Writes one line for each option of the set, in the order of the table. */
 void options_help(FILE *out, uint64_t set);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The verbs; each returns a status. */
+/* The verbs; each runs and returns a status. */
 
 #include "ctl/ctl.h"
+
+/* The verb of this name, and the i-th of all; NULL: there is none. */
+const Verb *verb_find(const char *name);
+const Verb *verb_at(unsigned i);
 
 int verb_submit(Ctl *ctl);
 int verb_run(Ctl *ctl);
@@ -28,3 +32,4 @@ int verb_drain(Ctl *ctl);
 int verb_check_config(Ctl *ctl);
 int verb_check_store(Ctl *ctl);
 int verb_backup(Ctl *ctl);
+int verb_complete(Ctl *ctl);
