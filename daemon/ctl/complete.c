@@ -58,6 +58,9 @@ static const struct {
         { "cancel", OPEN }, { "follow", OPEN }, { "why", OPEN }, { "retry", ENDED_BADLY },
 };
 
+/* What a word stands for that is no verb: nothing may follow. */
+static const Verb no_verb = { .name = "", .arguments = "" };
+
 static const char *states_for(const Verb *verb)
 {
         for (size_t i = 0; verb && i < ELEMENTS(wanted); i++)
@@ -93,7 +96,7 @@ static void take_word(Line *l, unsigned i)
         else if (!l->ended && word[0] == '-' && word[1])
                 take_option(l, word);
         else if (!l->verb)
-                l->verb = verb_find(word);
+                l->verb = verb_find(word) ? verb_find(word) : &no_verb;
         else if (l->n_arguments++ == 0)
                 l->first_argument = i;
 }
