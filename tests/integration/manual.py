@@ -29,10 +29,12 @@ def plain(text):
 def section(text, title):
     """What stands under a heading, "# NAME" or "## Name"."""
     level = title.split()[0]
+    text = re.sub(r"^\t*```\n.*?^\t*```$", lambda block: block.group(0).replace("\n#", "\n\0#"),
+                  text, flags=re.M | re.S)  # what begins with # there is no heading
     found = re.search(r"^%s\n(.*?)(?=^#{1,%d} |\Z)" % (re.escape(title), len(level)), text,
                       re.M | re.S)
     assert found, "no heading %r" % title
-    return found.group(1)
+    return found.group(1).replace("\0", "")
 
 
 def literals(page):
