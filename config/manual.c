@@ -10,6 +10,8 @@
  *     @sections                all sections that no @section has named
  *     @types, @methods, @errors    of io.brood
  *
+ * and the directory of the config is that of this build wherever it is named as /etc/brood.
+ *
  * So no setting, method or type can be missing in the manual. How the value of a setting is spelled
  * is what the daemon's error messages say: it comes with the setting's type. */
 
@@ -140,6 +142,15 @@ static void directive(Page *p, char *line)
                 fail(p, "unknown:", line);
 }
 
+static void write_line(FILE *out, const char *line)
+{
+        static const char usual[] = "/etc/brood";
+
+        for (const char *at; (at = strstr(line, usual)); line = at + strlen(usual))
+                fprintf(out, "%.*s%s", (int)(at - line), line, BROOD_CONFIG_DIR);
+        fprintf(out, "%s\n", line);
+}
+
 static void write_page(Page *p)
 {
         char *line = NULL;
@@ -153,7 +164,7 @@ static void write_page(Page *p)
                 if (line[0] == '@')
                         directive(p, line);
                 else if (!p->hidden)
-                        fprintf(p->out, "%s\n", line);
+                        write_line(p->out, line);
         }
         free(line);
         if (p->hidden || p->section)

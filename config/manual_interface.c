@@ -81,8 +81,11 @@ static void write_member(FILE *out, const char *comment, const char *member, con
         write_comment(out, comment, member);
         fputs(comment < member ? "\n" : "", out);
         fputs("\t```\n", out);
-        for (const char *p = member; p < end; p = next_line(p))
-                fprintf(out, "\t%.*s\n", (int)line_length(p), p);
+        for (const char *p = member; p < end; p = next_line(p)) {
+                fputc('\t', out);
+                (void)fwrite(p, 1, line_length(p), out); /* main() asks how it went */
+                fputc('\n', out);
+        }
         fputs("\t```\n\n", out);
 }
 

@@ -51,6 +51,41 @@ def test_pages_are_well_formed():
             assert len(line) <= 140, (page, line)
 
 
+def make(d, template):
+    """What brood-manual makes of a template: exit status, messages, and the text."""
+    path, out = d.write("page.scd", template), d.path("made")
+    done = subprocess.run([build("config", "brood-manual"), path, out], stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, timeout=slow(30))
+    with open(out, encoding="utf-8") as f:
+        return done.returncode, done.stderr.replace(path, "page.scd"), f.read()
+
+
+def test_templates():
+    """A section that the tables do not have is left out with its words; whatever would leave out a
+    setting, and whatever is not understood, is an error with its line."""
+    manual.page_path("broodd.8")
+    d = Daemon({}, start=False)
+    try:
+        status, err, text = make(d, "@page brood.conf\n@section Nothing\nWords.\n@end\n"
+                                    "@section Queue\nOther words.\n@end\n@sections\nEnd.\n")
+        assert status == 0 and err == "" and "## [Nothing]" not in text and "\nWords." not in text
+        assert text.startswith("## [Queue]\n\nOther words.\n*MaxQueued=*\n"), text[:200]
+        assert text.index("## [Queue]") < text.index("## [Daemon]") < text.index("End.")
+        for template, wanted in (
+                ("@page brood.conf\n@section Queue\n@end\n", "3: no @sections"),
+                ("@page brood.conf\n@section Queue\n", "2: no @end"),
+                ("@page brood.conf\n@section Queue\n@section Daemon\n", "3: an @end is missing"),
+                ("@page brood.conf\n@section Queue\n@end\n@section Queue\n@end\n", "4: once too"),
+                ("@end\n", "1: no @section before"),
+                ("@page brood.other\n", "1: no table for brood.other"),
+                ("@nonsense\n", "1: unknown: @nonsense")):
+            status, err, _ = make(d, template)
+            assert status == 1 and err.startswith("page.scd:" + wanted[:1]), (template, err)
+            assert wanted[3:] in err, (template, err)
+    finally:
+        d.end()
+
+
 def test_pages_refer_to_pages_that_exist():
     """A reference in bold to one of our pages names one that is made."""
     ours = {"%s(%s)" % tuple(page.rsplit(".", 1)) for page in manual.PAGES}
@@ -166,7 +201,7 @@ def test_io_brood_7_is_complete():
 
 def test_examples_of_configs_are_in_order():
     """Every config that a page shows passes broodd --check-config, each in a directory alone."""
-    shown = re.compile(r"# (?:/etc/brood|~/\.config/brood)/(.*\.(?:conf|pool))\n")
+    shown = re.compile(r"# (?:.*/etc/brood|~/\.config/brood)/(.*\.(?:conf|pool))\n")
     n = 0
     for page in manual.PAGES:
         for text in manual.literals(page):
@@ -222,7 +257,7 @@ def test_examples_of_broodctl():
 def test_example_of_a_recurring_job():
     """The file that broodctl(1) shows for brood-submit@.timer makes a job."""
     with Daemon(POOLS) as d:
-        text, = [t for t in manual.literals("broodctl.1") if t.startswith("# /etc/brood/recurring")]
+        text, = [t for t in manual.literals("broodctl.1") if re.match("#.*/recurring/", t)]
         given = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
         id = output_of(CTL, "--socket=" + d.socket_path, "submit", *given["OPTIONS"].split(), "--",
                        given["HANDLER"], given["ARGS"].strip("'")).strip()
