@@ -199,6 +199,7 @@ int main(int argc, char **argv)
         fill_in(&o, &paths);
         if (check)
                 return check_config(&o);
+        log_open();
         if (o.log_level)
                 log_set_level(o.log_level);
         return supervisor_run(&o);
