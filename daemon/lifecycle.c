@@ -3,8 +3,8 @@
 #include "lifecycle.h"
 
 #include "api/pending.h"
-#include "ops/log.h"
 #include "ops/service.h"
+#include "pool/fields.h"
 #include "store/store.h"
 #include "supervisor.h"
 
@@ -43,7 +43,8 @@ void lifecycle_run(Supervisor *s)
         s->lifecycle.phase = PHASE_RUNNING;
         core_resume(&s->core, clock_steady());
         open_doors(s, true);
-        log_notice("broodd %s is ready: %u pools", BROOD_VERSION, s->settings->n_pools);
+        log_event(LOG_FIELDS(.id = MESSAGE_READY), LEVEL_NOTICE, "broodd %s is ready: %u pools",
+                  BROOD_VERSION, s->settings->n_pools);
         service_ready();
 }
 
@@ -80,7 +81,8 @@ void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
                 l->force = true;
                 return;
         }
-        log_notice("stopping: %s; %u jobs run", why, pools_running(&s->pools));
+        log_event(LOG_FIELDS(.id = MESSAGE_STOPPING), LEVEL_NOTICE, "stopping: %s; %u jobs run",
+                  why, pools_running(&s->pools));
         service_stopping(why);
         l->phase = PHASE_FINISH;
         l->why = why;
@@ -91,16 +93,31 @@ void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
                 (void)evtimer_add(s->stop_timer, &t);
 }
 
+/* The first of them by name: more would be no use to anybody. */
+static void tell_one_dropped(const Job *job, uint64_t dropped)
+{
+        enum { NAMED = 100 };
+        const LogFields fields = job_fields(job, MESSAGE_JOB_DROPPED);
+
+        if (dropped <= NAMED)
+                log_event(&fields, LEVEL_WARNING,
+                          "job=%s handler=%s uid=%u is dropped: it was only in memory",
+                          uuid_text(&job->id).text, job->handler->name, job->uid);
+}
+
 static void tell_dropped(Supervisor *s)
 {
         uint64_t dropped = 0;
         Job *job;
 
+        ending_tell(&s->ending, true, clock_steady());
         LIST_FOREACH(&s->core.all, job, all)
-                dropped += job->memory && !job_state_ended(job->state);
+                if (job->memory && !job_state_ended(job->state))
+                        tell_one_dropped(job, ++dropped);
         if (dropped)
-                log_warning("%llu jobs that were only in memory are dropped",
-                            (unsigned long long)dropped);
+                log_event(LOG_FIELDS(.id = MESSAGE_JOBS_DROPPED), LEVEL_WARNING,
+                          "%llu jobs that were only in memory are dropped",
+                          (unsigned long long)dropped);
         if (s->core.open > dropped)
                 log_notice("%llu jobs are kept for the next start",
                            (unsigned long long)(s->core.open - dropped));

@@ -9,6 +9,7 @@
 
 #include "api/pending.h"
 #include "ops/log.h"
+#include "ops/message_ids.h"
 #include "pool/forker.h"
 #include "process/preparation.h"
 #include "settings/rights.h"
@@ -52,10 +53,16 @@ static void put_aside(Supervisor *s, Settings *settings)
 
 void reload_log_error(const SettingsError *error, const char *consequence)
 {
+        const LogFields fields = { .id = MESSAGE_CONFIG_REFUSED,
+                                   .file = error->file,
+                                   .line = error->line };
+
         if (error->line)
-                log_error("%s:%d: %s%s", error->file, error->line, error->message, consequence);
+                log_event(&fields, LEVEL_ERROR, "%s:%d: %s%s", error->file, error->line,
+                          error->message, consequence);
         else
-                log_error("%s: %s%s", error->file, error->message, consequence);
+                log_event(&fields, LEVEL_ERROR, "%s: %s%s", error->file, error->message,
+                          consequence);
 }
 
 static void answer(Supervisor *s, const SettingsError *error)
@@ -184,7 +191,8 @@ static void accept_candidate(Supervisor *s)
         if (s->lifecycle.phase == PHASE_STARTING)
                 lifecycle_run(s);
         else
-                log_notice("reloaded: %u pools", s->settings->n_pools);
+                log_event(LOG_FIELDS(.id = MESSAGE_RELOADED), LEVEL_NOTICE, "reloaded: %u pools",
+                          s->settings->n_pools);
 }
 
 /* --- while fork servers start --- */

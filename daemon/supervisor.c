@@ -36,6 +36,8 @@ static bool deliver_events(Supervisor *s, usec_t now)
 
         while ((job = core_next_event(&s->core, &events))) {
                 any = true;
+                if (events & EVENT_ENDED)
+                        ending_note(&s->ending, job, now);
                 if (events & ~(unsigned)EVENT_CLAIMED) /* it was admitted before it runs */
                         api_job_event(&s->api, job, events & ~(unsigned)EVENT_CLAIMED, now);
                 if (events & EVENT_CLAIMED)
@@ -87,6 +89,7 @@ static void supervisor_settle(Supervisor *s, usec_t now)
                 again |= lifecycle_step(s, now);
         } while (again);
         answer_restarts(s);
+        ending_tell(&s->ending, false, now);
         watch_flush(&s->api);
         api_resume_reading(&s->api);
         arm_core_timer(s, now);

@@ -11,6 +11,7 @@
 #include "api/listener.h"
 #include "core/core.h"
 #include "lifecycle.h"
+#include "pool/ending.h"
 #include "pool/pools.h"
 #include "settings/settings.h"
 
@@ -36,6 +37,7 @@ typedef struct Supervisor {
         Api api;
         Listener listener;
         Lifecycle lifecycle;
+        EndingLog ending;
         struct event *signals[4], *core_timer, *stop_timer;
         usec_t armed; /* what core_timer is set to */
         bool dirty;

@@ -12,6 +12,7 @@
 #include "api/wait.h"
 #include "base/fd.h"
 #include "ops/log.h"
+#include "ops/message_ids.h"
 
 size_t client_backlog(const Client *c)
 {
@@ -57,8 +58,9 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT && list_empty(&c->streams))
                 return; /* it waits for jobs, not we for it */
         if (clock_monotonic() - c->connection.progress >= limit) {
-                log_notice("client uid=%u pid=%d dropped: it left %zu bytes of replies unread",
-                           c->uid, (int)c->pid, client_backlog(c));
+                log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->uid), LEVEL_NOTICE,
+                          "client uid=%u pid=%d dropped: it left %zu bytes of replies unread",
+                          c->uid, (int)c->pid, client_backlog(c));
                 client_free(c);
         } else {
                 arm_stall(c);
@@ -67,8 +69,9 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
 
 static void tell_doomed(const Client *c)
 {
-        log_notice("client uid=%u pid=%d dropped: more than %d bytes of replies unread", c->uid,
-                   (int)c->pid, CLIENT_HARD_LIMIT);
+        log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->uid), LEVEL_NOTICE,
+                  "client uid=%u pid=%d dropped: more than %d bytes of replies unread", c->uid,
+                  (int)c->pid, CLIENT_HARD_LIMIT);
 }
 
 static int feed(Client *c, const char *bytes, size_t n)

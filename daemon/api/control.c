@@ -62,8 +62,9 @@ static void pause_pool(const Request *r, unsigned field, bool paused)
                 return;
         pool->core->paused = paused;
         r->api->dirty = true;
-        log_notice("pool=%s: %s by uid=%u", pool->core->name, paused ? "paused" : "resumed",
-                   r->client->uid);
+        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->uid), LEVEL_NOTICE,
+                  "pool=%s: %s by uid=%u", pool->core->name, paused ? "paused" : "resumed",
+                  r->client->uid);
         varlink_reply_empty(r->call);
 }
 
@@ -95,8 +96,9 @@ void method_scale_pool(const Request *r)
                 return;
         pool->min_workers = (unsigned)min;
         pool_touch(pool);
-        log_notice("pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min,
-                   r->client->uid);
+        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->uid), LEVEL_NOTICE,
+                  "pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min,
+                  r->client->uid);
         varlink_reply_empty(r->call);
 }
 
@@ -112,7 +114,8 @@ void method_restart_pool(const Request *r)
                 api_error_config(r->call, pool->settings->file, 0, strerror(-e));
                 return;
         }
-        log_notice("pool=%s: restart asked for by uid=%u", pool->core->name, r->client->uid);
+        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->uid), LEVEL_NOTICE,
+                  "pool=%s: restart asked for by uid=%u", pool->core->name, r->client->uid);
         pending_add(r->call, &pool->restart_calls);
 }
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "ops/log.h"
+#include "ops/message_ids.h"
 #include "pool/pools.h"
 #include "pool/preparation.h"
 #include "process/forker.h"
@@ -146,7 +147,9 @@ static int start_process(Forker *f, const PoolSettings *settings, int channel, i
         if (r == 0)
                 r = process_start(&start, &f->pid, &f->pidfd);
         if (r < 0)
-                log_error("pool=%s: can not start %s: %s", f->pool->core->name, path, strerror(-r));
+                log_event(LOG_FIELDS(.pool = f->pool->core->name, .id = MESSAGE_FORK_SERVER_FAILED),
+                          LEVEL_ERROR, "pool=%s: can not start %s: %s", f->pool->core->name, path,
+                          strerror(-r));
         return r;
 }
 
@@ -220,8 +223,9 @@ void forker_retire(Forker *f)
 void forker_kill(Forker *f, const char *why)
 {
         f->given_up = true;
-        log_error("pool=%s: fork server pid=%d is killed: %s", f->pool->core->name, (int)f->pid,
-                  why);
+        log_event(LOG_FIELDS(.pool = f->pool->core->name, .id = MESSAGE_FORK_SERVER_FAILED),
+                  LEVEL_ERROR, "pool=%s: fork server pid=%d is killed: %s", f->pool->core->name,
+                  (int)f->pid, why);
         (void)pidfd_signal(f->pidfd, SIGKILL); /* ESRCH: it is over already */
 }
 

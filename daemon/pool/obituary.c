@@ -8,8 +8,7 @@
 
 #include "base/parse.h"
 #include "base/utf8.h"
-#include "ops/log.h"
-#include "pool/pool.h"
+#include "pool/fields.h"
 
 static const char *who_did_it(const Worker *w)
 {
@@ -107,16 +106,19 @@ void obituary_publish(Worker *w, usec_t now)
         char words[512], lived[64];
         const Slot *slot = &w->slots[0];
         const Job *job = slot->count ? slot_job(slot, 0) : NULL;
-        int level = w->end == END_RETIRED || w->end == END_SHUTDOWN ? 6 : 4;
+        LogFields fields = worker_fields(w, MESSAGE_WORKER_DIED);
+        int level = w->end == END_RETIRED || w->end == END_SHUTDOWN ? LEVEL_INFO
+                                                                          : LEVEL_WARNING;
 
         obituary_words(w, words, sizeof(words));
         worker_note_state(w, words);
-        log_line(level, "worker=%s pid=%d gen=%u died: %s; state=%s%s%s lived=%s cpu=%llums",
-                 w->name, (int)w->pid, w->generation, words,
-                 !w->prepared ? "starting"
-                 : job        ? "busy"
-                              : "idle",
-                 job ? " job=" : "", job ? uuid_text(&job->id).text : "",
-                 format_span(now - w->started, lived, sizeof(lived)),
-                 (unsigned long long)w->verdict.cpu_usec / 1000);
+        log_event(&fields, level,
+                  "worker=%s pid=%d gen=%u died: %s; state=%s%s%s lived=%s cpu=%llums", w->name,
+                  (int)w->pid, w->generation, words,
+                  !w->prepared ? "starting"
+                  : job        ? "busy"
+                               : "idle",
+                  job ? " job=" : "", job ? uuid_text(&job->id).text : "",
+                  format_span(now - w->started, lived, sizeof(lived)),
+                  (unsigned long long)w->verdict.cpu_usec / 1000);
 }

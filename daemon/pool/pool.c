@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/entropy.h"
 #include "core/pool_policy.h"
-#include "ops/log.h"
+#include "pool/fields.h"
 #include "pool/forker.h"
 #include "pool/obituary.h"
 #include "pool/pools.h"
@@ -157,7 +157,8 @@ static void take_handlers(Pool *pool, const char *offered)
                                                : split_lines(offered);
 
         if (!list) {
-                log_error("pool=%s: no memory for the names of its handlers", pool->core->name);
+                log_event(LOG_FIELDS(.pool = pool->core->name), LEVEL_ERROR,
+                          "pool=%s: no memory for the names of its handlers", pool->core->name);
                 return;
         }
         texts_free(pool->handlers);
@@ -206,7 +207,8 @@ void pool_commit(Pool *pool, PoolSettings *settings)
         pool_adopt(pool, settings);
         take_handlers(pool, pool->forker->handlers);
         if (pool_bind_handlers(pool) < 0)
-                log_error("pool=%s: no memory for its handlers", pool->core->name);
+                log_event(LOG_FIELDS(.pool = pool->core->name), LEVEL_ERROR,
+                          "pool=%s: no memory for its handlers", pool->core->name);
         retire_spares(pool);
         if (old)
                 forker_retire(old);
@@ -224,8 +226,10 @@ void pool_forker_ready(Pool *pool, Forker *forker)
 
 void pool_forker_failed(Pool *pool, Forker *forker, const char *why)
 {
-        log_error("pool=%s: fork server pid=%d can not serve: %s", pool->core->name,
-                  (int)forker->pid, why);
+        const LogFields fields = pool_fields(pool, MESSAGE_FORK_SERVER_FAILED);
+
+        log_event(&fields, LEVEL_ERROR, "pool=%s: fork server pid=%d can not serve: %s",
+                  pool->core->name, (int)forker->pid, why);
         free(pool->change_error);
         pool->change_error = strdup(why);
         if (forker != pool->next_forker)
@@ -342,8 +346,9 @@ static void start(Pool *pool, unsigned n, usec_t now)
                 if (r == -EAGAIN)
                         break; /* the fork server has enough to do; when it has answered we go on */
                 if (r < 0) {
-                        log_warning("pool=%s: can not start a worker: %s", pool->core->name,
-                                    strerror(-r));
+                        log_event(LOG_FIELDS(.pool = pool->core->name), LEVEL_WARNING,
+                                  "pool=%s: can not start a worker: %s", pool->core->name,
+                                  strerror(-r));
                         restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
                         earliest = MIN(earliest, seat->restart.not_before);
                         continue;
@@ -374,7 +379,8 @@ static void start_forker(Pool *pool, usec_t now)
                 wake_at(pool, pool->forker_restart.not_before, now);
                 return;
         }
-        log_notice("pool=%s: starting a new fork server", pool->core->name);
+        log_event(LOG_FIELDS(.pool = pool->core->name), LEVEL_NOTICE,
+                  "pool=%s: starting a new fork server", pool->core->name);
         if (forker_start(pool, pool->settings, &pool->forker) < 0) {
                 restart_failed_start(&pool->forker_restart, &pool->breaker, now, entropy_u64());
                 wake_at(pool, pool->forker_restart.not_before, now);
@@ -425,8 +431,9 @@ void pool_worker_ready(Pool *pool, Worker *w, usec_t now)
         if (w->seat < pool->n_seats)
                 restart_ready(&pool->seats[w->seat].restart, &pool->breaker);
         if (was_open)
-                log_notice("pool=%s: a worker is ready again, the breaker closes",
-                           pool->core->name);
+                log_event(LOG_FIELDS(.pool = pool->core->name, .id = MESSAGE_POOL_RECOVERED),
+                          LEVEL_NOTICE, "pool=%s: a worker is ready again, the breaker closes",
+                          pool->core->name);
         pool_touch(pool);
 }
 
@@ -453,7 +460,9 @@ static void judge(Pool *pool, Worker *w, usec_t now)
         else
                 restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
         if (pool->breaker.open && !was_open)
-                log_error("pool=%s: %u workers in a row died before they were ready: the breaker "
+                log_event(LOG_FIELDS(.pool = pool->core->name, .id = MESSAGE_POOL_FAILED),
+                          LEVEL_ERROR,
+                          "pool=%s: %u workers in a row died before they were ready: the breaker "
                           "is open, one "
                           "at a time is tried",
                           pool->core->name, pool->breaker.failed_starts);

@@ -9,8 +9,8 @@
 
 #include "base/fd.h"
 #include "io.brood.Worker.h"
-#include "ops/log.h"
 #include "pool/dispatch.h"
+#include "pool/fields.h"
 #include "pool/forker.h"
 #include "process/orphans.h"
 
@@ -103,7 +103,8 @@ void pools_settle(Pools *pools, usec_t now)
                 if (pool->check)
                         pool_fill(pool, now);
                 if (pool->removed && pool_is_empty(pool)) {
-                        log_info("pool=%s: gone", pool->core->name);
+                        log_event(LOG_FIELDS(.pool = pool->core->name), LEVEL_INFO,
+                                  "pool=%s: gone", pool->core->name);
                         pools->pool_going(pools, pool);
                         pool_free(pool);
                         continue;
@@ -275,13 +276,15 @@ static void sweep(Pools *pools)
 
 static void tell_of_forker(const Forker *f, const ExitVerdict *v)
 {
+        const LogFields fields = pool_fields(f->pool, MESSAGE_FORK_SERVER_FAILED);
         char words[96];
 
         if (f->retired && (exit_verdict_status(v) == 0 || !f->ready))
                 return;
-        log_warning("pool=%s: fork server pid=%d died: it %s; %u workers go with it",
-                    f->pool->core->name, (int)f->pid, exit_verdict_words(v, words, sizeof(words)),
-                    f->n_workers);
+        log_event(&fields, LEVEL_WARNING,
+                  "pool=%s: fork server pid=%d died: it %s; %u workers go with it",
+                  f->pool->core->name, (int)f->pid, exit_verdict_words(v, words, sizeof(words)),
+                  f->n_workers);
 }
 
 void pools_reap(Pools *pools)

@@ -13,7 +13,8 @@
 #include "base/fd.h"
 #include "core/ties.h"
 #include "io.brood.Worker.h"
-#include "ops/log.h"
+#include "pool/fields.h"
+#include "pool/handler_log.h"
 #include "pool/obituary.h"
 #include "pool/pools.h"
 #include "varlink/json.h"
@@ -101,8 +102,10 @@ static void begin(Slot *slot, usec_t now)
                 return;
         worker_new_words(w, job->uid);
         if (core_begin(pools_of(slot)->core, job, &b, now) < 0) {
-                log_error("worker=%s: no memory to note an attempt of job=%s", w->name,
-                          uuid_text(&job->id).text);
+                const LogFields fields = worker_fields(w, NULL);
+
+                log_event(&fields, LEVEL_ERROR, "worker=%s: no memory to note an attempt of job=%s",
+                          w->name, uuid_text(&job->id).text);
                 abort(); /* it runs, and nobody could say so */
         }
         run_at(slot, 0)->attempt = job->attempt;
@@ -376,13 +379,22 @@ static void read_command_status(Certificate *c, Slice details)
 static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_t now)
 {
         Pools *pools = pools_of(slot);
+        const CoreHandler *handler = job->handler;
+        uint32_t broken = handler->breaker.broken;
 
         if (end->outcome == OUTCOME_COMMAND_FAILED)
                 read_command_status(end->certificate, end->result);
         if (core_settle(pools->core, job, number, end, now,
-                        end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64()) == CORE_E_STALE)
-                log_warning("worker=%s: its answer to attempt %u of job=%s came too late",
-                            slot->worker->name, number, uuid_text(&job->id).text);
+                        end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64()) == CORE_E_STALE) {
+                LogFields fields = job_fields(job, NULL);
+
+                fields.worker = slot->worker->name;
+                fields.attempt = number;
+                log_event(&fields, LEVEL_WARNING,
+                          "worker=%s: its answer to attempt %u of job=%s came too late",
+                          slot->worker->name, number, uuid_text(&job->id).text);
+        }
+        handler_log(handler, broken, &job->id, now);
         slot->worker->jobs_done++;
         pools->dirty = true;
 }
@@ -408,11 +420,14 @@ static void take_output(Slot *slot, const Job *job, const VarlinkScan *scan,
         o.text = varlink_slice(scan, data);
         if (!o.text.len || !is_followed(slot, job))
                 return;
-        if (!o.base64 || is_base64(scan, data))
+        if (!o.base64 || is_base64(scan, data)) {
                 pools_of(slot)->output(job, &o);
-        else
-                log_warning("worker=%s: output of job=%s is not base 64", slot->worker->name,
-                            uuid_text(&job->id).text);
+        } else {
+                const LogFields fields = worker_fields(slot->worker, NULL);
+
+                log_event(&fields, LEVEL_WARNING, "worker=%s: output of job=%s is not base 64",
+                          slot->worker->name, uuid_text(&job->id).text);
+        }
 }
 
 /* What a run says before its answer. */
@@ -442,6 +457,7 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
 
         if (reply->error.len && !reply->member)
                 return -EPROTO;
+        worker_end_words(slot->worker);
         job = slot_job(slot, 0);
         if (!job) { /* recalled: this is only the end of it */
                 advance(slot, now);
@@ -502,9 +518,13 @@ static int on_bytes(Link *link, const char *bytes, size_t n)
 
         while (r == 0 && (k = varlink_stream_next(&slot->in, &text)) != 0) {
                 r = k < 0 ? -EMSGSIZE : take_reply(slot, text, now);
-                if (r == -EPROTO)
-                        log_warning("worker=%s pid=%d says what is no answer: %.200s",
-                                    slot->worker->name, slot->worker->pid, text.data);
+                if (r == -EPROTO) {
+                        const LogFields fields = worker_fields(slot->worker, NULL);
+
+                        log_event(&fields, LEVEL_WARNING,
+                                  "worker=%s pid=%d says what is no answer: %.200s",
+                                  slot->worker->name, slot->worker->pid, text.data);
+                }
         }
         k = varlink_stream_keep(&slot->in);
         return r < 0 ? r : k;
@@ -558,6 +578,7 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
         Core *core = pools_of(slot)->core;
         AttemptBegin b = { slot->worker->seat, slot->worker->generation, slot->worker->pid };
         AttemptEnd end = { .outcome = outcome, .may_retry = true, .untouched = !had_begun };
+        uint32_t broken;
 
         if (had_begun && job->state == JOB_QUEUED && core_begin(core, job, &b, now) < 0)
                 abort(); /* it ran, and nobody could say so */
@@ -566,7 +587,9 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
                 return;
         }
         end.certificate = obituary_certificate(slot->worker);
+        broken = job->handler->breaker.broken;
         (void)core_settle(core, job, job->attempt, &end, now, entropy_u64());
+        handler_log(job->handler, broken, &job->id, now);
 }
 
 void slot_bury(Slot *slot, usec_t now)

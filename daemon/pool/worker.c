@@ -21,6 +21,7 @@
 #include "pool/obituary.h"
 #include "pool/pools.h"
 #include "pool/preparation.h"
+#include "pool/words.h"
 #include "process/start.h"
 #include "varlink/json.h"
 #include "varlink/message.h"
@@ -216,20 +217,6 @@ static void remember(Worker *w, const char *bytes, size_t n)
                 w->tail[w->tail_written++ % STDERR_TAIL] = bytes[i];
 }
 
-static void log_output(Worker *w, const char *bytes, size_t n)
-{
-        for (size_t i = 0; i < n; i++) {
-                if (bytes[i] != '\n' && w->line_len < sizeof(w->line) - 1) {
-                        w->line[w->line_len++] = bytes[i];
-                        if (i + 1 < n || w->line_len < sizeof(w->line) - 1)
-                                continue;
-                }
-                w->line[w->line_len] = '\0';
-                log_info("worker=%s pid=%d: %s", w->name, (int)w->pid, w->line);
-                w->line_len = 0;
-        }
-}
-
 /* Returns false when there is nothing more to read now. */
 static bool read_output(Worker *w)
 {
@@ -238,7 +225,7 @@ static bool read_output(Worker *w)
 
         if (n > 0) {
                 remember(w, bytes, (size_t)n);
-                log_output(w, bytes, (size_t)n);
+                words_take(w, bytes, (size_t)n);
                 return true;
         }
         if (n == 0 && w->output >= 0) {
@@ -254,11 +241,22 @@ void worker_read_output(Worker *w)
                 ;
 }
 
+/* What it wrote before an answer is in the pipe when the answer is in the socket. That costs a look
+ * at the pipe only where the loop has said in this turn that there is something in it. */
+void worker_end_words(Worker *w)
+{
+        if (w->output >= 0 && (w->output_ready.ev_evcallback.evcb_flags & EVLIST_ACTIVE))
+                worker_read_output(w);
+        words_end(w);
+        w->between_jobs = true;
+}
+
 void worker_new_words(Worker *w, uint32_t uid)
 {
         if (uid != w->words_uid)
                 worker_read_output(w); /* what another's job wrote is still in the pipe */
         w->words_uid = uid;
+        w->between_jobs = false;
         w->tail_written = 0;
 }
 
@@ -461,7 +459,8 @@ static void become_ready(Worker *w, usec_t now)
                 return;
         arm(w, USEC_INFINITY);
         set_state(w, WORKER_SPARE);
-        log_debug("worker=%s pid=%d gen=%u ready", w->name, (int)w->pid, w->generation);
+        log_event(LOG_FIELDS(.pool = w->pool->core->name, .worker = w->name), LEVEL_DEBUG,
+                  "worker=%s pid=%d gen=%u ready", w->name, (int)w->pid, w->generation);
         pool_worker_ready(w->pool, w, now);
 }
 
@@ -483,8 +482,9 @@ void worker_born(Worker *w, pid_t pid, int pidfd)
 
 void worker_not_born(Worker *w, int error)
 {
-        log_warning("worker=%s gen=%u could not be started: %s", w->name, w->generation,
-                    strerror(error));
+        log_event(LOG_FIELDS(.pool = w->pool->core->name, .worker = w->name), LEVEL_WARNING,
+                  "worker=%s gen=%u could not be started: %s", w->name, w->generation,
+                  strerror(error));
         w->dead = true;
         pool_worker_over(w->pool, w, clock_steady());
 }
@@ -539,8 +539,7 @@ void worker_exited(Worker *w, const ExitVerdict *verdict, usec_t now)
         for (unsigned i = 0; i < w->n_slots; i++)
                 link_drain(&w->slots[i].link); /* a result may be there */
         worker_read_output(w);
-        if (w->line_len)
-                log_output(w, "\n", 1);
+        words_end(w);
         set_state(w, WORKER_DYING);
         pool_worker_over(w->pool, w, now);
 }

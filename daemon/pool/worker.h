@@ -65,8 +65,9 @@ typedef struct Worker {
         char tail[STDERR_TAIL]; /* its last words, a ring */
         size_t tail_written;
         uint32_t words_uid;     /* whose job they are of */
-        char line[512];        /* of output, not yet complete */
+        char line[2048];       /* of output, not yet complete */
         size_t line_len;
+        bool between_jobs;      /* what it writes now is of no job */
         unsigned n_slots;
         Slot slots[];
 } Worker;
@@ -112,6 +113,8 @@ void worker_free(Worker *worker);
 
 /* A job of this user begins: last words from now on are its own. */
 void worker_new_words(Worker *worker, uint32_t uid);
+/* The job on its slot ends: what was written so far is its own. */
+void worker_end_words(Worker *worker);
 
 /* The rest of what it wrote. */
 void worker_read_output(Worker *worker);

@@ -466,6 +466,7 @@ bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b)
         static const unsigned rows[] = {
                 POOL_ROW_handlers,     POOL_ROW_module,      POOL_ROW_command, POOL_ROW_builtin,
                 POOL_ROW_start_method, POOL_ROW_concurrency, POOL_ROW_slots,   POOL_ROW_output_max,
+                POOL_ROW_log_output,
         };
 
         for (size_t i = 0; i < ELEMENTS(rows); i++)

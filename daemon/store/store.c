@@ -23,6 +23,7 @@
 #include "base/macros.h"
 #include "core/ties.h"
 #include "ops/log.h"
+#include "ops/message_ids.h"
 #include "store/loader.h"
 #include "store/schema.h"
 #include "store/writer.h"
@@ -188,7 +189,8 @@ static void fail(Store *s)
         s->status.failures++;
         (void)snprintf(s->error, sizeof(s->error), "%s: %s", s->path, s->words);
         if (!s->down)
-                log_error("the store fails: %s; durable jobs are refused until it works again",
+                log_event(LOG_FIELDS(.id = MESSAGE_STORE_FAILS), LEVEL_ERROR,
+                          "the store fails: %s; durable jobs are refused until it works again",
                           s->error);
         s->down = true;
         s->retry_due = false;
@@ -202,7 +204,7 @@ static void recover(Store *s)
                 return;
         s->down = false;
         core_set_store_down(s->core, false);
-        log_notice("the store works again");
+        log_event(LOG_FIELDS(.id = MESSAGE_STORE_WORKS), LEVEL_NOTICE, "the store works again");
 }
 
 /* What has happened stays as it is, and is written when that works again. */
@@ -298,8 +300,9 @@ static bool complete_instant(Store *s, usec_t now)
                 any = true;
                 if (job->request == REQUEST_SETTLE && job->next_state == JOB_SUCCEEDED &&
                     batch_add_met(s->filling, job, now) < 0)
-                        log_warning("job=%s: no memory to note that it has succeeded",
-                                    uuid_text(&job->id).text);
+                        log_event(LOG_FIELDS(.job = &job->id, .user = &job->uid), LEVEL_WARNING,
+                                  "job=%s: no memory to note that it has succeeded",
+                                  uuid_text(&job->id).text);
                 core_complete(s->core, job, true, now);
         }
         return any;
