@@ -37,6 +37,7 @@
 #include "child/attributes.h"
 #include "child/module.h"
 #include "child/worker_main.h"
+#include "ops/journal.h"
 #include "process/forker.h"
 #include "process/orphans.h"
 #include "process/sentinel.h"
@@ -54,6 +55,7 @@ typedef struct ForkServer {
         const BroodModule *module; /* NULL: workers are fresh images */
         int signals;               /* a signalfd of SIGCHLD */
         char image[4096];          /* path of brood-worker */
+        int journal;               /* for workers: see child/output_log.h; -1: none */
         Child *children;
         unsigned n_children, capacity;
 } ForkServer;
@@ -139,7 +141,7 @@ static void reap(ForkServer *s)
 __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent, int *fds)
 {
         WorkerFds mine = { .page = fds[1], .control = fds[2], .slot = fds[3],
-                           .sentinel = FORKER_FD_SENTINEL };
+                           .sentinel = FORKER_FD_SENTINEL, .journal = s->journal };
 
         process_die_with_parent(parent);
         process_reset_signals();
@@ -175,9 +177,8 @@ static int fork_worker(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
 static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
 {
         char *argv[] = { s->image, NULL };
-        int order[WORKER_FD_COUNT] = {
-                FORKER_FD_PREPARATION, FORKER_FD_SENTINEL, FORKER_FD_LOCK, fds[1], fds[2], fds[3]
-        };
+        int order[WORKER_FD_COUNT + 1] = { FORKER_FD_PREPARATION, FORKER_FD_SENTINEL,
+                                           FORKER_FD_LOCK, fds[1], fds[2], fds[3], s->journal };
         ProcessStart start = { .path = s->image,
                                .argv = argv,
                                .environment = s->preparation.environment,
@@ -185,7 +186,7 @@ static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
                                .out = fds[0],
                                .err = fds[0],
                                .fds = order,
-                               .n_fds = WORKER_FD_COUNT,
+                               .n_fds = WORKER_FD_COUNT + (s->journal >= 0),
                                .die_with_parent = true };
 
         return process_start(&start, ret_pid, ret_pidfd);
@@ -423,6 +424,9 @@ static void set_up(ForkServer *s)
         if (r < 0)
                 give_up("the preparation data can not be read");
         (void)prctl(PR_SET_NAME, "brood-forksrv");
+        s->journal = s->preparation.journal == 1 ? journal_open() : -1; /* before a chroot */
+        if (s->preparation.journal == 1 && s->journal < 0)
+                give_up("no socket for the journal");
         r = attributes_apply(&s->preparation, &what);
         if (r < 0) {
                 (void)snprintf(error, sizeof(error), "%s%s can not be applied: %s", what,

@@ -18,7 +18,8 @@ int main(void)
         WorkerFds fds = { .page = WORKER_FD_PAGE,
                           .control = WORKER_FD_CONTROL,
                           .slot = WORKER_FD_SLOT,
-                          .sentinel = WORKER_FD_SENTINEL };
+                          .sentinel = WORKER_FD_SENTINEL,
+                          .journal = -1 };
         const BroodModule *module;
         Preparation p;
         char error[1024];
@@ -33,6 +34,10 @@ int main(void)
         if (preparation_read(&p, WORKER_FD_PREPARATION) < 0) {
                 fprintf(stderr, "<3>the preparation data can not be read\n");
                 return 1;
+        }
+        if (p.journal == 1) {
+                fds.journal = WORKER_FD_JOURNAL;
+                (void)fd_cloexec(fds.journal, true);
         }
         setvbuf(stdout, NULL, _IOLBF, 0);
         if (module_open(&p, &module, error, sizeof(error)) < 0 ||

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/entropy.h"
+#include "child/output_log.h"
 #include "process/orphans.h"
 #include "worker/serve.h"
 
@@ -23,6 +24,11 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
                 .max_message = p->max_message,
         };
 
+        if (fds->journal >= 0) {
+                OutputLog *log = output_log_new(p->pool, fds->journal);
+
+                options.log = log ? &log->hook : NULL;
+        }
         if (page == MAP_FAILED || orphans_adopt() < 0) {
                 perror("worker");
                 return 1;

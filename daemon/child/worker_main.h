@@ -9,6 +9,7 @@
 /* Descriptors of a worker, all its own. */
 typedef struct WorkerFds {
         int page, control, slot, sentinel;
+        int journal; /* a socket to journald that others may have, too; -1: jobs do not log */
 } WorkerFds;
 
 /* Serves until the end; returns a status for exit(). */

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/macros.h"
+#include "ops/log.h"
 #include "settings/table.h"
 
 DEFINE_FINI(Preparation, preparation_fini);
@@ -208,6 +209,7 @@ int pool_preparation(const PoolSettings *s, const Settings *daemon, uint64_t nof
         p.slots = s->slots;
         p.kill_after_usec = s->kill_after;
         p.output_max = s->output_max;
+        p.journal = s->log_output && log_is_journal();
         p.max_message = daemon->max_message_size;
         p.limit_nofile_soft = nofile_soft;
         prepare_attributes(&p, s, &good);

@@ -26,6 +26,7 @@ enum {
         WORKER_FD_CONTROL,
         WORKER_FD_SLOT,
         WORKER_FD_COUNT = 6,
+        WORKER_FD_JOURNAL = WORKER_FD_PREPARATION + WORKER_FD_COUNT, /* if there is one */
 };
 
 /* "Start a worker." Descriptors with it: output (its stdout and stderr), and then for a module:

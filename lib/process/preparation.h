@@ -21,6 +21,7 @@
         X(NUMBER, slots)           /* of a worker */                                               \
         X(NUMBER, kill_after_usec) /* between rungs of a handler's own ladder */                   \
         X(NUMBER, output_max)      /* bytes kept of each stream of a command */                    \
+        X(NUMBER, journal)         /* 1: what jobs write goes there */                             \
         X(NUMBER, max_message)     /* bytes */                                                     \
         X(TEXTS, environment)      /* all of it */                                                 \
         X(TEXT, working_directory)                                                                 \

@@ -141,6 +141,8 @@ int brood_job_output(BroodJob *job, int stream, const void *bytes, size_t size)
 
         if (stream != 1 && stream != 2)
                 return -EINVAL;
+        if (job->log)
+                job->log->output(job->log->context, job, stream, left);
         if (!is_followed(job)) {
                 job->cut[stream - 1].n = 0; /* its rest is not sent either */
                 return 0;
@@ -160,6 +162,8 @@ void job_end_output(BroodJob *job)
                                                   (Slice){ cut->bytes, cut->n });
                 cut->n = 0;
         }
+        if (job->log)
+                job->log->end(job->log->context, job);
 }
 
 /* --- results --- */

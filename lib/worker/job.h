@@ -30,6 +30,14 @@ typedef struct JobReport {
         void *context;
 } JobReport;
 
+/* Where else goes what a job writes, whether it is followed or not: set by the program round the
+ * worker. */
+typedef struct JobLog {
+        void (*output)(void *context, const BroodJob *job, int stream, Slice bytes);
+        void (*end)(void *context, const BroodJob *job); /* the handler has returned */
+        void *context;
+} JobLog;
+
 /* The beginning of a UTF-8 character whose rest is still to be written. */
 typedef struct JobCut {
         char bytes[3];
@@ -47,6 +55,9 @@ struct BroodJob {
         int cancel_fd;         /* an eventfd; -1 until asked for */
         pthread_mutex_t *lock; /* guards cancel_fd against the watching thread */
         const JobReport *report;
+        const JobLog *log;     /* NULL: nowhere */
+        const char *handler;   /* these two are told to it */
+        const char *worker;
         const SlotPage *page; /* says whether output is wanted; NULL: it always is */
         JobCut cut[JOB_STREAMS];
         Buffer piece; /* of output */

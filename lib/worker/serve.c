@@ -163,8 +163,8 @@ static void leave(Worker *w)
         pthread_mutex_unlock(&w->job_lock);
 }
 
-static void fill_job(Worker *w, BroodJob *job, const VarlinkScan *scan, const VarlinkNode *in,
-                     usec_t now)
+static void fill_job(Worker *w, BroodJob *job, const char *handler, const VarlinkScan *scan,
+                     const VarlinkNode *in, usec_t now)
 {
         const VarlinkNode *id = varlink_field(scan, in, IO_BROOD_WORKER_RUN_IN_ID);
         const VarlinkNode *timeout = varlink_field(scan, in, IO_BROOD_WORKER_RUN_IN_TIMEOUT_USEC);
@@ -180,6 +180,7 @@ static void fill_job(Worker *w, BroodJob *job, const VarlinkScan *scan, const Va
         atomic_store_explicit(&job->cancelled, CANCEL_NONE, memory_order_relaxed);
         job->failed = job->answered = job->bad_args = job->retry = false;
         job->kind = NULL;
+        job->handler = handler;
         job->scan = &w->result_scan;
         job->max_result = w->max_message - MIN(w->max_message, (size_t)ENVELOPE);
         for (int i = 0; i < JOB_FDS; i++)
@@ -248,7 +249,7 @@ static void run(Worker *w, VarlinkCall *call, const VarlinkScan *scan, const Var
         }
         w->call = call;
         start = clock_monotonic();
-        fill_job(w, job, scan, in, start);
+        fill_job(w, job, h->handler->name, scan, in, start);
         enter(w, job);
         if (h->handler->run(job) != 0 && !job->failed)
                 (void)job_fail_kind(job, NULL, 1, NULL, "the handler failed without saying why");
@@ -297,8 +298,11 @@ static int init_module(Worker *w, const VarlinkScan *scan, const VarlinkNode *se
 
 static void prepare(Worker *w, VarlinkCall *call, const VarlinkScan *scan, const VarlinkNode *in)
 {
+        Slice name = varlink_slice(
+                scan, varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_WORKER));
         Buffer *b;
 
+        (void)snprintf(w->name, sizeof(w->name), "%.*s", (int)name.len, name.data);
         if (w->handlers ||
             offer_handlers(w, scan, varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_HANDLERS)) <
                     0 ||
@@ -406,6 +410,8 @@ int worker_serve(const WorkerOptions *options)
         report.context = &w;
         w.job.report = &report;
         w.job.page = options->page;
+        w.job.log = options->log;
+        w.job.worker = w.name;
         w.job.lock = &w.job_lock;
         w.job.cancel_fd = -1;
         r = varlink_service_init(&w.service);

@@ -15,6 +15,7 @@ typedef struct WorkerOptions {
         SlotPage *page;
         const BroodModule *module;
         size_t max_message;
+        const struct JobLog *log; /* see worker/job.h; NULL: none */
 } WorkerOptions;
 
 /* Does not return before the end: 0 after Leave or when the supervisor closed the connections, else

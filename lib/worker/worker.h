@@ -28,6 +28,7 @@ typedef struct Worker {
         SlotPage *page;
         const BroodModule *module;
         size_t max_message;
+        char name[80]; /* from Prepare */
 
         /* main thread */
         VarlinkService service;

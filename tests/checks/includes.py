@@ -25,7 +25,7 @@ LAYERS = [
     ("lib", ["lib"]),
     ("daemon/core", ["lib/base"]),
     ("daemon/settings", ["lib", "config/settings.def"]),
-    ("daemon/child", ["lib"]),
+    ("daemon/child", ["lib", "daemon/ops/journal", "daemon/ops/message_ids"]),
     ("daemon/ctl", ["lib", "daemon/settings", "daemon/store/tools", "daemon/store/schema"]),
     *((part, ["lib", "daemon/core", "daemon/settings", *SUPERVISOR]) for part in SUPERVISOR),
     ("daemon/main.c", ["lib", "daemon"]),
