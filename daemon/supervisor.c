@@ -93,6 +93,13 @@ static void supervisor_settle(Supervisor *s, usec_t now)
         watch_flush(&s->api);
         api_resume_reading(&s->api);
         arm_core_timer(s, now);
+        if (log_is_waiting() && s->log_ready)
+                (void)event_add(s->log_ready, NULL);
+}
+
+static void on_log_ready(evutil_socket_t fd, short what, void *context)
+{
+        log_flush();
 }
 
 static void on_core_timer(evutil_socket_t fd, short what, void *context)
@@ -269,6 +276,8 @@ static int make_loop(Supervisor *s)
         }
         s->core_timer = evtimer_new(s->base, on_core_timer, s);
         s->stop_timer = evtimer_new(s->base, on_stop_timer, s);
+        if (log_fd() >= 0)
+                s->log_ready = event_new(s->base, log_fd(), EV_WRITE, on_log_ready, NULL);
         return s->core_timer && s->stop_timer ? 0 : -ENOMEM;
 }
 
@@ -385,6 +394,8 @@ static void tear_down(Supervisor *s)
                 event_free(s->core_timer);
         if (s->stop_timer)
                 event_free(s->stop_timer);
+        if (s->log_ready)
+                event_free(s->log_ready);
         turn_fini(&s->turn);
         if (s->base)
                 event_base_free(s->base);
@@ -424,6 +435,7 @@ int supervisor_run(const SupervisorOptions *options)
                 log_notice("stopped");
         }
         tear_down(s);
+        log_close();
         free(s);
         return status;
 }

@@ -39,6 +39,7 @@ typedef struct Supervisor {
         Lifecycle lifecycle;
         EndingLog ending;
         struct event *signals[4], *core_timer, *stop_timer;
+        struct event *log_ready; /* the journal has room again; NULL: lines go elsewhere */
         usec_t armed; /* what core_timer is set to */
         bool dirty;
 } Supervisor;

@@ -33,10 +33,10 @@ static bool wait_for_room(OutputLog *l)
 
 static bool send_entry(OutputLog *l, const JournalEntry *e)
 {
-        int r = journal_send(l->fd, e);
+        int r = journal_send(l->fd, e->bytes, e->n);
 
         while (r == -EAGAIN && wait_for_room(l))
-                r = journal_send(l->fd, e);
+                r = journal_send(l->fd, e->bytes, e->n);
         if (r == 0)
                 l->hangs = false;
         return r == 0;

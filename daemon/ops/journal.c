@@ -97,19 +97,19 @@ bool journal_is_reached(int fd)
         return getpeername(fd, (struct sockaddr *)&a, &n) == 0;
 }
 
-static int send_once(int fd, const JournalEntry *e)
+static int send_once(int fd, const char *bytes, size_t n)
 {
-        return send(fd, e->bytes, e->n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+        return send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int journal_send(int fd, const JournalEntry *e)
+int journal_send(int fd, const char *bytes, size_t n)
 {
-        int r = send_once(fd, e);
+        int r = send_once(fd, bytes, n);
 
         if (r == 0 || r == -EAGAIN)
                 return r;
         r = reach(fd); /* there was no journald, or it was another one */
-        return r < 0 ? r : send_once(fd, e);
+        return r < 0 ? r : send_once(fd, bytes, n);
 }
 
 size_t journal_cut(const char *text, size_t n)

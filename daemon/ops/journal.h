@@ -6,8 +6,8 @@
  * Not by sd_journal_sendv(3): that one waits for as long as journald's queue is full, and whoever
  * must not hang with a journald that hangs can not call it; it also keeps its socket to itself, so
  * that no worker could take one along into a root directory where there is none. Here nothing ever
- * waits: an entry that finds no room is not sent, and the caller counts what is lost. Entries are
- * bounded, and so small that each is one datagram. */
+ * waits: an entry that finds no room is not sent, and the caller decides what becomes of it.
+ * Entries are bounded, and so small that each is one datagram. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,9 +36,9 @@ int journal_open(void);
 /* Does somebody listen at the other end? */
 bool journal_is_reached(int fd);
 
-/* Sends it, at once or not at all. Returns 0, -EAGAIN (journald does not keep up), or -errno (there
- * is none; each call looks again). poll() for POLLOUT waits until there is room. */
-int journal_send(int fd, const JournalEntry *entry);
+/* Sends an entry's bytes, at once or not at all. Returns 0, -EAGAIN (journald does not keep up), or
+ * -errno (there is none; each call looks again). poll() for POLLOUT waits until there is room. */
+int journal_send(int fd, const char *bytes, size_t n);
 
 /* Of a text without a newline that does not fit on one line: how much of its n bytes to put on the
  * first, so that no UTF-8 character is cut in two. */

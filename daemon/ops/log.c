@@ -3,6 +3,7 @@
 #include "ops/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ops/journal.h"
+#include "base/fd.h"
+#include "ops/journal_queue.h"
 #include "ops/message_ids.h"
 
 enum { LINE_MAX_BYTES = 4096 };
 
 static int max_level = LEVEL_INFO;
-static int journal = -1;    /* a socket to journald; -1: lines go to stderr */
-static uint64_t lost_lines; /* since the last that got through */
+static JournalQueue journal = JOURNAL_QUEUE_INIT; /* without a socket: lines go to stderr */
+static uint64_t lost_lines; /* that nobody was told of yet */
 
 void log_set_level(int level)
 {
@@ -26,7 +28,7 @@ void log_set_level(int level)
 
 bool log_is_journal(void)
 {
-        return journal >= 0;
+        return journal.fd >= 0;
 }
 
 /* Is stderr what the service manager says that it has connected to the journal? It may have been
@@ -44,8 +46,8 @@ static bool stderr_is_journal(void)
 
 void log_open(void)
 {
-        if (journal < 0 && stderr_is_journal())
-                journal = journal_open(); /* without a descriptor for it, stderr will do */
+        if (journal.fd < 0 && stderr_is_journal())
+                journal.fd = journal_open(); /* without a descriptor for it, stderr will do */
 }
 
 /* --- to stderr --- */
@@ -94,10 +96,10 @@ static int send_entry(const LogFields *fields, int level, const char *identifier
         journal_begin(&e, text, level, identifier);
         if (fields)
                 add_fields(&e, fields);
-        return journal_send(journal, &e);
+        return journal_queue_put(&journal, &e);
 }
 
-/* Returns false while there is no room even for that. */
+/* Returns false while more are to be lost: until there is room for more than that. */
 static bool tell_lost(void)
 {
         const LogFields fields = { .id = MESSAGE_LINES_LOST };
@@ -106,6 +108,8 @@ static bool tell_lost(void)
 
         if (!lost_lines)
                 return true;
+        if (buffer_len(&journal.waiting) > JOURNAL_QUEUE_MAX / 2)
+                return false;
         n = snprintf(text, sizeof(text), "the journal did not take %llu lines: they are lost",
                      (unsigned long long)lost_lines);
         if (send_entry(&fields, LEVEL_WARNING, "broodd", (Slice){ text, (size_t)n }) < 0)
@@ -116,10 +120,37 @@ static bool tell_lost(void)
 
 static void to_journal(const LogFields *fields, int level, const char *identifier, Slice text)
 {
-        int r = tell_lost() ? send_entry(fields, level, identifier, text) : -EAGAIN;
+        int r = tell_lost() ? send_entry(fields, level, identifier, text) : -ENOBUFS;
 
-        if (r == -EAGAIN || (r < 0 && !to_stderr(level, text)))
+        if (r == -ENOBUFS || (r < 0 && !to_stderr(level, text)))
                 lost_lines++;
+}
+
+int log_fd(void)
+{
+        return journal.fd;
+}
+
+bool log_is_waiting(void)
+{
+        return !journal_queue_is_empty(&journal);
+}
+
+void log_flush(void)
+{
+        lost_lines += journal_queue_flush(&journal);
+        (void)tell_lost(); /* or after the next one */
+}
+
+void log_close(void)
+{
+        enum { PATIENCE_MS = 100, STEPS = 1000 };
+        struct pollfd p = { journal.fd, POLLOUT, 0 };
+
+        for (int i = 0; i < STEPS && log_is_waiting() && poll(&p, 1, PATIENCE_MS) > 0; i++)
+                log_flush();
+        buffer_fini(&journal.waiting);
+        journal.fd = fd_close(journal.fd);
 }
 
 /* --- lines --- */

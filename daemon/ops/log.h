@@ -7,8 +7,9 @@
  * its native protocol, with its fields; else to stderr, on a terminal plain, else with the level in
  * front as sd-daemon(3) has it, and the fields, which the words repeat, are left out.
  *
- * Nothing here waits for journald: lines for which it has no room are counted, and the next one
- * that gets through is led by one that says how many were lost. Only the loop's thread logs. */
+ * Nothing here waits for journald: lines for which it has no room are kept, up to a bound, and sent
+ * by log_flush(); those beyond it are counted, and when there is room again one line says how many
+ * were lost. Only the loop's thread logs. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +38,14 @@ typedef struct LogFields {
 void log_open(void);
 /* Is it the journal? */
 bool log_is_journal(void);
+
+/* The socket, -1 for none: when it is writable and log_is_waiting(), log_flush() has something to
+ * do. */
+int log_fd(void);
+bool log_is_waiting(void);
+void log_flush(void);
+/* The last line was logged: what waits is sent, if journald takes it at once or nearly so. */
+void log_close(void);
 
 /* Lines above it are left out. */
 void log_set_level(int level);

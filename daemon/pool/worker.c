@@ -26,7 +26,8 @@
 #include "varlink/json.h"
 #include "varlink/message.h"
 
-enum { CLOSE_GRACE = 1000000 }; /* µs from the end of a connection to SIGKILL */
+enum { CLOSE_GRACE = 1000000, /* µs from the end of a connection to SIGKILL */
+       OUTPUT_CHUNK = 4096 };
 
 DEFINE_CLEANUP(Worker, worker_free);
 
@@ -217,22 +218,22 @@ static void remember(Worker *w, const char *bytes, size_t n)
                 w->tail[w->tail_written++ % STDERR_TAIL] = bytes[i];
 }
 
-/* Returns false when there is nothing more to read now. */
-static bool read_output(Worker *w)
+/* Returns how much there was; less than OUTPUT_CHUNK: that was all. */
+static size_t read_output(Worker *w)
 {
-        char bytes[4096];
+        char bytes[OUTPUT_CHUNK];
         ssize_t n = w->output < 0 ? -1 : read(w->output, bytes, sizeof(bytes));
 
         if (n > 0) {
                 remember(w, bytes, (size_t)n);
                 words_take(w, bytes, (size_t)n);
-                return true;
+                return (size_t)n;
         }
         if (n == 0 && w->output >= 0) {
                 (void)event_del(&w->output_ready);
                 w->output = fd_close(w->output);
         }
-        return false;
+        return 0;
 }
 
 void worker_read_output(Worker *w)
@@ -260,9 +261,11 @@ void worker_new_words(Worker *w, uint32_t uid)
         w->tail_written = 0;
 }
 
+/* All that the pipe holds: the answer of the job that wrote it may be heard next. */
 static void on_output(evutil_socket_t fd, short what, void *context)
 {
-        (void)read_output(context);
+        for (int i = 0; i < 16 && read_output(context) == OUTPUT_CHUNK; i++)
+                ;
 }
 
 /* --- birth --- */
