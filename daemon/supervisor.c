@@ -62,7 +62,8 @@ static void on_pool_going(Pools *pools, Pool *pool)
 
 static void arm_core_timer(Supervisor *s, usec_t now)
 {
-        usec_t due = MAX(core_next_due(&s->core), 1u), left = due > now ? due - now : 0;
+        usec_t due = MAX(MIN(core_next_due(&s->core), ending_due(&s->ending)), 1u);
+        usec_t left = due > now ? due - now : 0;
         struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
 
         if (due == s->armed)

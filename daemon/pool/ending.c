@@ -37,6 +37,11 @@ void ending_tell(EndingLog *l, bool all, usec_t now)
         *l = (EndingLog){ .since = now };
 }
 
+usec_t ending_due(const EndingLog *l)
+{
+        return l->unnamed ? usec_add(l->since, USEC_PER_SEC) : USEC_INFINITY;
+}
+
 void ending_note(EndingLog *l, const Job *job, usec_t now)
 {
         if (job->state == JOB_SUCCEEDED || job->state == JOB_CANCELLED ||

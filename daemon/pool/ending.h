@@ -22,3 +22,5 @@ typedef struct EndingLog {
 void ending_note(EndingLog *log, const Job *job, usec_t now);
 /* The second may be over; with `all` it is. */
 void ending_tell(EndingLog *log, bool all, usec_t now);
+/* When there will be something to tell; USEC_INFINITY: not yet known. */
+usec_t ending_due(const EndingLog *log);
