@@ -149,3 +149,9 @@ OutputLog *output_log_new(const char *pool, int inherited)
         }
         return l;
 }
+
+void output_log_free(OutputLog *l)
+{
+        fd_close(l->fd);
+        free(l);
+}

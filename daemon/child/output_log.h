@@ -10,6 +10,7 @@
  * OUTPUT_LOG_HANG once. What then finds no room is lost, counted, and told in one line as soon as
  * there is room. */
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "ops/journal.h"
 #include "process/preparation.h"
@@ -34,6 +35,7 @@ typedef struct OutputLog {
 } OutputLog;
 
 /* A log that sends by a socket of its own or, where there is no way to journald from here, by
- * `inherited`, which is its own from now on. Returns it, or NULL if memory ran out. Ends with the
- * process. */
+ * `inherited`, which is its own from now on. Returns it, or NULL if memory ran out. */
 OutputLog *output_log_new(const char *pool, int inherited);
+void output_log_free(OutputLog *log);
+DEFINE_CLEANUP(OutputLog, output_log_free);

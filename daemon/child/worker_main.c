@@ -15,6 +15,7 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
 {
         SlotPage *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds->page,
                               0);
+        AUTO(output_log_free) OutputLog *log = NULL;
         WorkerOptions options = {
                 .slot = fds->slot,
                 .control = fds->control,
@@ -24,11 +25,9 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
                 .max_message = p->max_message,
         };
 
-        if (fds->journal >= 0) {
-                OutputLog *log = output_log_new(p->pool, fds->journal);
-
-                options.log = log ? &log->hook : NULL;
-        }
+        if (fds->journal >= 0)
+                log = output_log_new(p->pool, fds->journal); /* NULL: better no log than no job */
+        options.log = log ? &log->hook : NULL;
         if (page == MAP_FAILED || orphans_adopt() < 0) {
                 perror("worker");
                 return 1;

@@ -136,6 +136,10 @@ class Journald:
                     self.lines.append(line.rstrip(b"\n"))
                     self.heard.notify_all()
 
+    def hide(self):
+        """Who has not yet found it does not."""
+        os.unlink(FOLDER + "/socket")
+
     def hang(self):
         """It reads nothing more but one entry."""
         self.may_read.clear()

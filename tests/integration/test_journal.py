@@ -106,6 +106,7 @@ def test_many_that_end_badly():
         ids = d.call("SubmitMany", jobs=jobs)["ids"]
         for id in ids:
             d.wait(id)
+        j.wait(MESSAGE_ID=ID["JOBS_UNNAMED"])  # with nothing else to wake the daemon
         d.stop()
         j.wait(MESSAGE="stopped")
         named = j.find(MESSAGE_ID=ID["JOB_FAILED"])
@@ -449,6 +450,23 @@ def test_a_journald_that_comes_later():
         check(j.wait(BROOD_JOB=job["id"], BROOD_STREAM="stdout"), MESSAGE="somebody does")
         d.call("PausePool", pool="exec")
         assert b"paused" in j.wait(BROOD_POOL="exec", PRIORITY=5)["MESSAGE"]
+
+
+def test_a_worker_that_can_not_reach_journald():
+    """Where it can not find the socket, as in another root directory, the fork server's will do."""
+    with logging({"exec": commands(min_workers=1), "talk": TALKER["talk"] + "StartMethod=spawn\n"
+                  }) as (d, j):
+        j.wait(MESSAGE_ID=ID["READY"])
+        j.hide()
+        old = d.pids()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: all(p["idle"] for p in d.status()["pools"]) and not set(d.pids()) & set(old),
+              "new workers")
+        job = d.run("exec", sh("echo here"))
+        check(j.wait(BROOD_JOB=job["id"]), MESSAGE="here", _PID=d.pids("exec")[0])
+        job = d.run("talk", {"output": "there"})
+        check(j.wait(BROOD_JOB=job["id"]), MESSAGE="there", _PID=d.pids("talk")[0])
 
 
 def test_a_journald_that_is_another_one():
