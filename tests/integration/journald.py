@@ -11,15 +11,18 @@ It takes entries of the native protocol (systemd.io, "Native Journal Protocol") 
 import array
 import contextlib
 import ctypes
+import json
 import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
 
-from harness import Daemon, Skip, slow, source
+from harness import Daemon, Helpers, Skip, slow, source, unless, until
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 FOLDER = "/run/systemd/journal"
@@ -182,6 +185,40 @@ class Journald:
 
     def messages(self, **fields):
         return [e["MESSAGE"] for e in self.find(**fields)]
+
+
+class RealJournald:
+    """systemd's own, in the same place; it keeps what it is told in /run, which is ours."""
+
+    PROGRAM = "/lib/systemd/systemd-journald"
+    CONFIG = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=\nRateLimitBurst=0\n"
+
+    def __init__(self):
+        unless(os.path.exists(self.PROGRAM) and shutil.which("journalctl"), "no journald here")
+        unless(os.path.exists("/etc/machine-id") and os.path.getsize("/etc/machine-id") > 1,
+               "no /etc/machine-id")
+        enter_namespace()
+        os.makedirs("/run/systemd/journald.conf.d")
+        with open("/run/systemd/journald.conf.d/test.conf", "w", encoding="ascii") as f:
+            f.write(self.CONFIG)
+        self.process = subprocess.Popen([self.PROGRAM], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        Helpers.pids.add(self.process.pid)
+        until(lambda: os.path.exists(FOLDER + "/stdout"), "journald listens")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        Helpers.pids.discard(self.process.pid)
+
+    def read(self, *matches):
+        """The entries that match, oldest first."""
+        text = subprocess.run(["journalctl", "-D", "/run/log/journal", "-o", "json", "--no-pager",
+                               "-q", *matches], stdout=subprocess.PIPE, check=False).stdout
+        return [json.loads(line) for line in text.splitlines()]
 
 
 class LoggingDaemon(Daemon):

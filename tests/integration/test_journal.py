@@ -12,7 +12,7 @@ import time
 
 from durable import write_tally
 from harness import *
-from journald import Journald, LoggingDaemon, message_ids
+from journald import Journald, LoggingDaemon, RealJournald, message_ids
 
 ID = message_ids()
 TALKER = {"talk": pool(module="talker.so", min_workers=1, spare_workers=0, backoff="10ms",
@@ -480,6 +480,22 @@ def test_a_journald_that_is_another_one():
         job = d.run("exec", sh("echo to the new one"))
         d.call("PausePool", pool="exec")
         check(j.wait(BROOD_JOB=job["id"], BROOD_STREAM="stdout"), MESSAGE="to the new one")
+
+
+def test_a_real_journald():
+    """systemd's own takes it all, and finds it by its fields."""
+    with RealJournald() as j, LoggingDaemon(j, {"exec": commands(output_max="1M")}) as d:
+        job = d.run("exec", sh("echo one; echo two >&2; seq 1 3000; exit 3"))
+        mine = until(lambda: len(j.read("BROOD_JOB=" + job["id"])) > 3002 and
+                     j.read("BROOD_JOB=" + job["id"]), "all of it")
+        assert [e["MESSAGE"] for e in mine if e.get("BROOD_STREAM") == "stdout"] == [
+            "one", *map(str, range(1, 3001))]
+        worker, = {e["_PID"] for e in mine if "BROOD_STREAM" in e}
+        assert int(worker) in d.pids("exec")
+        ready, = j.read("MESSAGE_ID=" + ID["READY"], "SYSLOG_IDENTIFIER=broodd")
+        assert ready["PRIORITY"] == "5" and int(ready["_PID"]) == d.pid
+        failed, = j.read("BROOD_USER=%d" % os.getuid(), "MESSAGE_ID=" + ID["JOB_FAILED"])
+        assert failed["BROOD_JOB"] == job["id"] and failed["BROOD_HANDLER"] == "exec"
 
 
 # --- where there is none ---

@@ -269,6 +269,46 @@ static void output_that_nobody_follows_goes_nowhere(void **state UNUSED)
 }
 
 /* Whatever the pieces, bytes arrive as they are; and text as text. */
+typedef struct Logged {
+        Buffer text;
+        unsigned ends;
+} Logged;
+
+static void log_output(void *context, const BroodJob *job, int stream, Slice bytes)
+{
+        Logged *l = context;
+
+        buffer_printf(&l->text, "%d:", stream);
+        buffer_append_slice(&l->text, bytes);
+}
+
+static void log_end(void *context, const BroodJob *job)
+{
+        ((Logged *)context)->ends++;
+}
+
+static void output_is_logged_whether_followed_or_not(void **state UNUSED)
+{
+        AUTO(bench_fini) Bench b;
+        SlotPage page = { 0 };
+        Logged logged = { BUFFER_INIT, 0 };
+        const JobLog log = { log_output, log_end, &logged };
+
+        bench_init(&b, "{}");
+        b.job.page = &page;
+        b.job.log = &log;
+        assert_int_equal(brood_job_output(&b.job, 1, "a\xc3", 2), 0);
+        slot_page_follow(&page, true);
+        b.heard.answer = -EPIPE; /* that who follows does not hear it is no reason */
+        assert_int_equal(brood_job_output(&b.job, 2, "b\n", 2), -EPIPE);
+        assert_int_equal(brood_job_output(&b.job, 3, "c", 1), -EINVAL);
+        assert_int_equal(logged.ends, 0);
+        job_end_output(&b.job);
+        assert_int_equal(logged.ends, 1);
+        assert_text(&logged.text, "1:a\xc3" "2:b\n");
+        buffer_fini(&logged.text);
+}
+
 static void characters_are_put_together_again(void **state UNUSED)
 {
         static const char text[] = "a\303\244\342\202\254\360\237\230\200z\303\237";
@@ -382,6 +422,7 @@ int main(void)
                 cmocka_unit_test(a_cancel_is_seen_and_felt),
                 cmocka_unit_test(progress_and_output_reach_who_listens),
                 cmocka_unit_test(output_that_nobody_follows_goes_nowhere),
+                cmocka_unit_test(output_is_logged_whether_followed_or_not),
                 cmocka_unit_test(characters_are_put_together_again),
                 cmocka_unit_test(what_is_no_text_arrives_too),
                 cmocka_unit_test(all_bytes_arrive_in_pieces_of_any_size),
