@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/macros.h"
+#include "process/cgroup.h"
 
 void process_reset_signals(void)
 {
@@ -98,6 +99,8 @@ static int run_child(const ProcessStart *s, pid_t parent)
 {
         int r;
 
+        if (s->cgroup)
+                (void)cgroup_enter(*s->cgroup); /* watched less well is better than not started */
         if (s->new_session)
                 (void)setsid();
         if (s->new_group)

@@ -20,6 +20,8 @@ typedef struct ProcessStart {
         bool new_session;         /* setsid() */
         bool new_group;           /* setpgid(0, 0) */
         bool die_with_parent;     /* SIGKILL when the calling thread ends (PR_SET_PDEATHSIG) */
+        const int *cgroup;        /* a cgroup.procs: where it enters before all else, or, if it
+                                     cannot, stays in ours; NULL: in ours */
         char *pid_to;             /* the child writes its pid here in decimal before it runs the
                                      program (LISTEN_PID= in its environment); NULL: nowhere */
 } ProcessStart;
