@@ -72,6 +72,7 @@ typedef struct Certificate {
         int exit_status;   /* -1: none */
         bool died;         /* the process ended: what follows is known */
         bool core_dumped;
+        bool oom_killed;   /* by the kernel, for lack of memory; also of a command alone */
         uint64_t cpu_usec, peak_memory_bytes;
 } Certificate;
 

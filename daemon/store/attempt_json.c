@@ -22,6 +22,8 @@ static void write_certificate(Buffer *b, const Certificate *c)
                 emit_int_member(b, "cpu_usec", (int64_t)c->cpu_usec);
                 emit_int_member(b, "peak_memory_bytes", (int64_t)c->peak_memory_bytes);
         }
+        if (c->oom_killed)
+                emit_bool_member(b, "oom_killed", true);
         if (c->stderr_tail)
                 emit_string_member(b, "stderr_tail", slice_of(c->stderr_tail));
 }
@@ -106,6 +108,7 @@ static bool read_certificate(const json_t *object, Attempt *a)
                 (void)snprintf(c->signal, sizeof(c->signal), "%s", signal);
         c->died = json_object_get(object, "core_dumped") != NULL;
         c->core_dumped = json_is_true(json_object_get(object, "core_dumped"));
+        c->oom_killed = json_is_true(json_object_get(object, "oom_killed"));
         c->cpu_usec = (uint64_t)int_of(object, "cpu_usec");
         c->peak_memory_bytes = (uint64_t)int_of(object, "peak_memory_bytes");
         c->stderr_tail = copy_of(object, "stderr_tail");

@@ -379,6 +379,8 @@ static const struct {
                             .cpu_usec = UINT32_MAX, .peak_memory_bytes = 1ULL << 40 } },
         { "no core", true, { .exit_status = -1, .signal = "KILL", .died = true } },
         { "real time", true, { .exit_status = -1, .signal = "RTMIN+12", .died = true } },
+        { "for lack of memory", true, { .error = (char *)"e", .exit_status = 137,
+                                        .oom_killed = true } },
         { "tail", true, { .exit_status = -1, .stderr_tail = (char *)"" } },
         { "all", true, { .error = (char *)"e", .stderr_tail = (char *)"t", .signal = "ABRT",
                          .exit_status = 1, .died = true, .core_dumped = true, .cpu_usec = 5,
@@ -393,6 +395,7 @@ static void check_certificate(const Certificate *c, const Certificate *then, con
         CHECK(strcmp(c->signal, then->signal) == 0, name);
         CHECK(c->exit_status == then->exit_status, name);
         CHECK(c->died == then->died && c->core_dumped == then->core_dumped, name);
+        CHECK(c->oom_killed == then->oom_killed, name);
         CHECK(c->cpu_usec == then->cpu_usec, name);
         CHECK(c->peak_memory_bytes == then->peak_memory_bytes, name);
 }
