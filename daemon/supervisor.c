@@ -356,6 +356,8 @@ static int set_up(Supervisor *s)
                 return r;
         r = lock_state_directory(s);
         if (r == 0)
+                cgroups_open(&s->pools.cgroups); /* the tree before us is gone: it may sweep */
+        if (r == 0)
                 r = open_runtime_directory(s);
         if (r == 0)
                 r = open_listener(s);

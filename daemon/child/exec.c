@@ -6,10 +6,10 @@
  *     → {"exit_status": 0, "signal": null, "stdout": "…", "stderr": "…", "truncated": false}
  *
  * The command gets a process group of its own. When it ends, so does everything that it left
- * behind: the group is killed while its leader is still a zombie (so that its number is ours), and
- * what has left the group falls to this worker, a subreaper. When somebody asks for the end, the
- * group gets SIGTERM, and SIGKILL half of KillAfter= later: before the supervisor loses patience
- * with us. */
+ * behind: the group is killed while its leader is still a zombie (so that its number is ours), its
+ * cgroup, where it has one, is killed, and what has left the group falls to this worker, a
+ * subreaper. When somebody asks for the end, the group gets SIGTERM, and SIGKILL half of KillAfter=
+ * later: before the supervisor loses patience with us. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "child/command.h"
+#include "child/job_group.h"
 #include "child/module.h"
 #include "process/exit.h"
 #include "process/orphans.h"
@@ -40,6 +41,8 @@ typedef struct Run {
         BroodJob *job;
         pid_t pid;
         int pidfd;
+        JobGroup group;
+        bool oom;               /* the kernel has killed something of it for lack of memory */
         int in, out, err;       /* our ends of its pipes; -1: closed, or not ours */
         Slice left_in;          /* what it has not yet been given */
         Buffer out_text, err_text;
@@ -101,7 +104,9 @@ static void note_end(Run *r)
         (void)kill(-r->pid, SIGKILL);
         (void)wait4(r->pid, &status, 0, &usage);
         r->verdict = exit_verdict(status, &usage);
+        job_group_kill(&r->group); /* at once, before it is reaped one by one */
         (void)orphans_end_all(); /* what has become another user's is the supervisor's to end */
+        r->oom = job_group_end(&r->group);
         r->ended = true;
 }
 
@@ -152,6 +157,7 @@ static void step(Run *r, int cancel_fd)
                 ask_to_end(r, now);
         if (r->kill_at <= now) {
                 (void)kill(-r->pid, SIGKILL);
+                job_group_kill(&r->group);
                 r->kill_at = usec_add(now, USEC_PER_SEC);
         }
         if (p[0].revents)
@@ -213,6 +219,8 @@ static int answer(Run *r)
                                buffer_slice(&r->out_text), buffer_slice(&r->err_text),
                                r->truncated);
 
+        if (r->oom)
+                json_object_set_new(all, "oom_killed", json_true());
         exit_verdict_words(&r->verdict, words, sizeof(words));
         if (asked != CANCEL_NONE && r->kill_at != USEC_INFINITY)
                 return job_fail_kind(r->job, asked == CANCEL_TIMEOUT ? "timeout" : "cancelled", 1,
@@ -220,7 +228,10 @@ static int answer(Run *r)
                                      words);
         if (status == 0)
                 return brood_job_result_json(r->job, all);
-        return job_fail_kind(r->job, "command", 1, all, "the command %s", words);
+        return job_fail_kind(r->job, "command", 1, all, "the command %s%s", words,
+                             r->oom ? "; the kernel has killed it, or what it started: out of "
+                                      "memory"
+                                    : "");
 }
 
 /* What could not be entered or run: a client's directory is often closed to the user of a pool. */
@@ -281,11 +292,14 @@ static int start(Run *r, const Command *command)
         s.in = attached ? own[0] : in;
         s.out = attached ? own[1] : out;
         s.err = attached ? own[2] : err;
+        job_group_make(&r->group);
+        s.cgroup = r->group.procs < 0 ? NULL : &r->group.procs;
         return process_start(&s, &r->pid, &r->pidfd);
 }
 
 static void run_clear(Run *r)
 {
+        (void)job_group_end(&r->group); /* where it could not be started */
         fd_close(r->pidfd);
         fd_close(r->in);
         fd_close(r->out);
@@ -300,7 +314,7 @@ static int exec_run(BroodJob *job)
 {
         AUTO(command_clear) Command command = COMMAND_INIT;
         AUTO(run_clear) Run r = { .job = job, .pidfd = -1, .in = -1, .out = -1, .err = -1,
-                                  .kill_at = USEC_INFINITY };
+                                  .group = JOB_GROUP_NONE, .kill_at = USEC_INFINITY };
         int cancel_fd = brood_job_cancel_fd(job), e;
         char why[256];
 

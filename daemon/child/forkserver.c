@@ -38,12 +38,21 @@
 #include "child/module.h"
 #include "child/worker_main.h"
 #include "ops/journal.h"
+#include "process/cgroup.h"
 #include "process/forker.h"
 #include "process/orphans.h"
 #include "process/sentinel.h"
 #include "process/start.h"
 
 enum { MAX_REQUEST_FDS = 8 };
+
+/* What came with a request, and where in it the cgroup is. */
+typedef struct RequestFds {
+        int fds[MAX_REQUEST_FDS];
+        size_t n;
+        const int *procs; /* NULL: none */
+        int group;        /* -1: none */
+} RequestFds;
 
 typedef struct Child {
         pid_t pid;
@@ -138,10 +147,20 @@ static void reap(ForkServer *s)
 /* --- births --- */
 
 /* In the fork: becomes a worker, with nothing of ours but what it needs. */
-__attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent, int *fds)
+__attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
+                                                    const RequestFds *q)
 {
+        const int *fds = q->fds;
         WorkerFds mine = { .page = fds[1], .control = fds[2], .slot = fds[3],
-                           .sentinel = FORKER_FD_SENTINEL, .journal = s->journal };
+                           .sentinel = FORKER_FD_SENTINEL, .journal = s->journal,
+                           .group = q->group };
+
+        if (q->procs) {
+                (void)cgroup_enter(*q->procs); /* broodd looks whether it has */
+                fd_close(*q->procs);
+        }
+        if (!s->preparation.builtin) /* only commands get groups of their own */
+                mine.group = fd_close(mine.group);
 
         process_die_with_parent(parent);
         process_reset_signals();
@@ -156,12 +175,12 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
         exit(worker_main(&s->preparation, s->module, &mine));
 }
 
-static int fork_worker(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+static int fork_worker(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
 {
         pid_t parent = getpid(), pid = fork();
 
         if (pid == 0)
-                become_worker(s, parent, fds);
+                become_worker(s, parent, q);
         if (pid < 0)
                 return -errno;
         *ret_pid = pid;
@@ -174,11 +193,13 @@ static int fork_worker(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
         return 0;
 }
 
-static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
 {
+        const int *fds = q->fds;
         char *argv[] = { s->image, NULL };
         int order[WORKER_FD_COUNT + 1] = { FORKER_FD_PREPARATION, FORKER_FD_SENTINEL,
-                                           FORKER_FD_LOCK, fds[1], fds[2], fds[3], s->journal };
+                                           FORKER_FD_LOCK, fds[1], q->group, fds[2], fds[3],
+                                           s->journal };
         ProcessStart start = { .path = s->image,
                                .argv = argv,
                                .environment = s->preparation.environment,
@@ -187,13 +208,15 @@ static int spawn_image(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
                                .err = fds[0],
                                .fds = order,
                                .n_fds = WORKER_FD_COUNT + (s->journal >= 0),
-                               .die_with_parent = true };
+                               .die_with_parent = true,
+                               .cgroup = q->procs };
 
         return process_start(&start, ret_pid, ret_pidfd);
 }
 
-static int spawn_command(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+static int spawn_command(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
 {
+        const int *fds = q->fds;
         char listen_pid[32] = "LISTEN_PID=";
         char listen_fds[] = "LISTEN_FDS=1", listen_names[] = "LISTEN_FDNAMES=varlink";
         AUTO(free) char **environment = NULL;
@@ -206,6 +229,7 @@ static int spawn_command(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd
                                .fds = &fds[1],
                                .n_fds = 1,
                                .die_with_parent = true,
+                               .cgroup = q->procs,
                                .pid_to = listen_pid + 11 };
 
         while (s->preparation.environment && s->preparation.environment[n])
@@ -227,24 +251,38 @@ static unsigned fds_wanted(const ForkServer *s)
         return s->preparation.command ? 2 : 4;
 }
 
-static int give_birth(ForkServer *s, int *fds, pid_t *ret_pid, int *ret_pidfd)
+static int give_birth(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
 {
         if (s->preparation.command)
-                return spawn_command(s, fds, ret_pid, ret_pidfd);
-        return s->module ? fork_worker(s, fds, ret_pid, ret_pidfd)
-                         : spawn_image(s, fds, ret_pid, ret_pidfd);
+                return spawn_command(s, q, ret_pid, ret_pidfd);
+        return s->module ? fork_worker(s, q, ret_pid, ret_pidfd)
+                         : spawn_image(s, q, ret_pid, ret_pidfd);
 }
 
-static void handle_request(ForkServer *s, const ForkerRequest *request, int *fds, size_t n_fds)
+/* The two of its cgroup come last, or are not there. Returns false if some are missing. */
+static bool sort_fds(const ForkServer *s, RequestFds *q)
+{
+        unsigned wanted = fds_wanted(s);
+
+        q->procs = NULL;
+        q->group = -1;
+        if (q->n == wanted + 2) {
+                q->procs = &q->fds[wanted];
+                q->group = q->fds[wanted + 1];
+        }
+        return q->n == wanted || q->procs;
+}
+
+static void handle_request(ForkServer *s, const ForkerRequest *request, RequestFds *q)
 {
         ForkerEvent event = { .kind = FORKER_BIRTH, .seat = request->seat,
                               .generation = request->generation };
         AUTO(fd_close) int pidfd = -1;
         pid_t pid = 0;
-        int r = n_fds == fds_wanted(s) ? 0 : -EBADMSG;
+        int r = sort_fds(s, q) ? 0 : -EBADMSG;
 
         if (r == 0)
-                r = give_birth(s, fds, &pid, &pidfd);
+                r = give_birth(s, q, &pid, &pidfd);
         if (r == 0 && remember(s, (Child){ pid, request->seat, request->generation }) < 0) {
                 (void)kill(pid, SIGKILL);
                 (void)waitpid(pid, NULL, 0);
@@ -259,18 +297,17 @@ static void handle_request(ForkServer *s, const ForkerRequest *request, int *fds
 static bool hear_channel(ForkServer *s)
 {
         ForkerRequest request;
-        int fds[MAX_REQUEST_FDS];
-        size_t n_fds = ELEMENTS(fds);
-        ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), fds, &n_fds,
+        RequestFds q = { .n = MAX_REQUEST_FDS };
+        ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), q.fds, &q.n,
                                MSG_DONTWAIT);
 
         if (n == -EAGAIN)
                 return true;
         if (n == sizeof(request))
-                handle_request(s, &request, fds, n_fds);
+                handle_request(s, &request, &q);
         if (n > 0)
-                for (size_t i = 0; i < n_fds; i++)
-                        fd_close(fds[i]);
+                for (size_t i = 0; i < q.n; i++)
+                        fd_close(q.fds[i]);
         return n > 0;
 }
 

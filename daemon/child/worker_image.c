@@ -16,6 +16,7 @@
 int main(void)
 {
         WorkerFds fds = { .page = WORKER_FD_PAGE,
+                          .group = WORKER_FD_GROUP,
                           .control = WORKER_FD_CONTROL,
                           .slot = WORKER_FD_SLOT,
                           .sentinel = WORKER_FD_SENTINEL,

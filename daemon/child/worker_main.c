@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/entropy.h"
+#include "child/job_group.h"
 #include "child/output_log.h"
 #include "process/orphans.h"
 #include "worker/serve.h"
@@ -33,6 +34,7 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
                 return 1;
         }
         (void)signal(SIGPIPE, SIG_IGN); /* a command may close its stdin before it has read all */
+        job_group_init(fds->group);
         entropy_forget();
         return worker_serve(&options);
 }

@@ -10,6 +10,7 @@
 typedef struct WorkerFds {
         int page, control, slot, sentinel;
         int journal; /* a socket to journald that others may have, too; -1: jobs do not log */
+        int group; /* its cgroup's directory; -1, or no directory: it has none */
 } WorkerFds;
 
 /* Serves until the end; returns a status for exit(). */

@@ -33,6 +33,7 @@ void forker_free(Forker *f)
         }
         fd_close(f->channel);
         fd_close(f->pidfd);
+        group_end(&f->group, &f->pool->pools->cgroups);
         free(f->handlers);
         free(f);
 }
@@ -126,6 +127,7 @@ static const char *program_path(char *to, size_t size)
 
 static int start_process(Forker *f, const PoolSettings *settings, int channel, int preparation)
 {
+        AUTO(fd_close) int procs = group_open_procs(&f->group);
         Pools *pools = f->pool->pools;
         AUTO(texts_free) char **environment = NULL;
         char path[4096];
@@ -139,7 +141,8 @@ static int start_process(Forker *f, const PoolSettings *settings, int channel, i
                                .err = STDERR_FILENO,
                                .fds = fds,
                                .n_fds = ELEMENTS(fds),
-                               .new_session = true };
+                               .new_session = true,
+                               .cgroup = procs < 0 ? NULL : &procs };
         int r = pool_forker_environment(settings, &environment);
 
         if (environment)
@@ -177,6 +180,7 @@ int forker_start(Pool *pool, const PoolSettings *settings, Forker **ret)
         f->pool = pool;
         f->pidfd = f->channel = -1;
         list_init(&f->link);
+        group_make_forker(&f->group, &pools->cgroups, &pool->group, ++pool->forkers_made);
         preparation = pool_preparation(settings, pools->settings, pools->nofile_soft);
         if (preparation < 0)
                 return preparation;

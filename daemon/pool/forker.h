@@ -14,6 +14,7 @@ typedef struct Forker {
         Pool *pool;
         pid_t pid;
         int pidfd, channel;
+        Cgroup group; /* its cgroup; its workers have their own */
         struct event readable, start_timer;
         bool ready;
         bool given_up;     /* we have ended it */

@@ -32,10 +32,27 @@ static const char *who_did_it(const Worker *w)
         }
 }
 
+static char *out_of_memory(const Worker *w, char *to, size_t size)
+{
+        uint64_t max = w->pool->settings->memory_max;
+        char limit[64] = "";
+
+        if (max != SETTING_UNSET && max % 1048576 == 0)
+                (void)snprintf(limit, sizeof(limit), " (MemoryMax=%lluM)",
+                               (unsigned long long)max / 1048576);
+        else if (max != SETTING_UNSET)
+                (void)snprintf(limit, sizeof(limit), " (MemoryMax=%llu)", (unsigned long long)max);
+        (void)snprintf(to, size, "worker %s (pid %d) was killed by the kernel: out of memory%s",
+                       w->name, (int)w->pid, limit);
+        return to;
+}
+
 char *obituary_words(const Worker *w, char *to, size_t size)
 {
         char verdict[96];
 
+        if (w->oom_killed)
+                return out_of_memory(w, to, size);
         exit_verdict_words(&w->verdict, verdict, sizeof(verdict));
         (void)snprintf(to, size, "worker %s (pid %d) %s %s%s%s%s", w->name, (int)w->pid, verdict,
                        who_did_it(w), w->end_detail[0] ? " (" : "", w->end_detail,
@@ -94,6 +111,7 @@ Certificate *obituary_certificate(const Worker *w)
         if (signal)
                 (void)snprintf(c->signal, sizeof(c->signal), "%s", signal_name(signal));
         c->core_dumped = exit_verdict_core(&w->verdict);
+        c->oom_killed = w->oom_killed;
         c->cpu_usec = w->verdict.cpu_usec;
         c->peak_memory_bytes = w->verdict.peak_memory_bytes;
         if (w->tail_written)

@@ -16,6 +16,7 @@
 #include "core/pool_policy.h"
 #include "pool/fields.h"
 #include "pool/forker.h"
+#include "pool/limits.h"
 #include "pool/obituary.h"
 #include "pool/pools.h"
 #include "process/preparation.h"
@@ -60,6 +61,7 @@ void pool_adopt(Pool *pool, PoolSettings *settings)
         pool->min_workers = (unsigned)settings->min_workers;
         pool->spares = (unsigned)settings->spare_workers;
         pool->removed = false;
+        limits_apply(pool);
         pool_touch(pool);
 }
 
@@ -70,6 +72,8 @@ int pool_new(Pool **ret, Pools *pools, PoolSettings *settings)
         if (!pool)
                 return -ENOMEM;
         pool->pools = pools;
+        pool->group = (Cgroup)GROUP_NONE;
+        memset(pool->limits, 0xff, sizeof(pool->limits)); /* SETTING_UNSET */
         list_init(&pool->link);
         list_init(&pool->forkers);
         list_init(&pool->workers);
@@ -80,6 +84,7 @@ int pool_new(Pool **ret, Pools *pools, PoolSettings *settings)
         if (!pool->core)
                 return -ENOMEM;
         pool->core->owner = pool;
+        group_make_pool(&pool->group, &pools->cgroups, settings->name);
         pool_adopt(pool, settings);
         list_append(&pools->pools, &pool->link);
         *ret = MOVE_PTR(pool);
@@ -96,6 +101,7 @@ void pool_free(Pool *pool)
         (void)event_del(&pool->timer);
         LIST_FOREACH_SAFE(&pool->forkers, f, next, link)
                 forker_free(f);
+        group_end(&pool->group, &pool->pools->cgroups);
         texts_free(pool->handlers);
         free(pool->change_error);
         free(pool->seats);

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "core/core.h"
 #include "core/restart.h"
+#include "pool/cgroup.h"
 #include "pool/worker.h"
 #include "settings/settings.h"
 
@@ -18,6 +19,8 @@ typedef struct Seat {
         unsigned generation; /* of the last one */
         SeatRestart restart;
 } Seat;
+
+enum { N_POOL_LIMITS = 3 }; /* see pool/limits.c */
 
 typedef enum PoolChange {
         CHANGE_NONE,
@@ -51,6 +54,9 @@ typedef struct Pool {
         Breaker breaker;
         SeatRestart forker_restart;
         struct event timer;            /* the earliest time at which a start is allowed again */
+        Cgroup group;                   /* its cgroup */
+        unsigned forkers_made;         /* so far: their groups are numbered */
+        uint64_t limits[N_POOL_LIMITS]; /* that were last put in force */
         uint64_t deaths;               /* of workers, not asked for */
         List restart_calls;            /* the api's: who waits for the change to be over */
 } Pool;

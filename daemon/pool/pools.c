@@ -61,6 +61,7 @@ int pools_init(Pools *pools, Core *core, Turn *turn)
         *pools = (Pools){ .core = core, .turn = turn, .sentinel = SENTINEL_INIT, .lock_fd = -1,
                           .runtime_dir = -1 };
         list_init(&pools->pools);
+        cgroups_init(&pools->cgroups, turn->base);
         pools->stall_timer = evtimer_new(turn->base, on_stall_timer, pools);
         if (!pools->stall_timer)
                 return -ENOMEM;
@@ -77,6 +78,7 @@ void pools_fini(Pools *pools)
 
         LIST_FOREACH_SAFE(&pools->pools, pool, next, link)
                 pool_free(pool);
+        cgroups_close(&pools->cgroups);
         if (pools->stall_timer)
                 event_free(pools->stall_timer);
         free(pools->strangers);

@@ -19,6 +19,7 @@ typedef struct Pools {
         VarlinkInterface *interface;   /* io.brood.Worker */
         VarlinkScan scan;              /* the reply being read */
         Sentinel sentinel;
+        Cgroups cgroups;
         int lock_fd;                   /* of the state directory */
         int runtime_dir;               /* where sockets of commands are born */
         uint64_t nofile_soft;          /* the soft limit of open files that children get back */

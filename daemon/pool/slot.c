@@ -376,6 +376,16 @@ static void read_command_status(Certificate *c, Slice details)
                 c->exit_status = (int)strtol(found + sizeof(status) - 1, NULL, 10);
 }
 
+/* Our exec says so at the end; and what a command has written is quoted there, its quotes escaped.
+ */
+static bool tells_of_oom(Slice details)
+{
+        static const char mark[] = ",\"oom_killed\":true}";
+        size_t n = sizeof(mark) - 1;
+
+        return details.len > n && memcmp(details.data + details.len - n, mark, n) == 0;
+}
+
 static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_t now)
 {
         Pools *pools = pools_of(slot);
@@ -384,6 +394,8 @@ static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_
 
         if (end->outcome == OUTCOME_COMMAND_FAILED)
                 read_command_status(end->certificate, end->result);
+        if (end->outcome == OUTCOME_COMMAND_FAILED && end->certificate)
+                end->certificate->oom_killed = tells_of_oom(end->result);
         if (core_settle(pools->core, job, number, end, now,
                         end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64()) == CORE_E_STALE) {
                 LogFields fields = job_fields(job, NULL);

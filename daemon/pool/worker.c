@@ -90,6 +90,13 @@ void worker_signal(Worker *w, int signal)
                 (void)pidfd_signal(w->pidfd, signal); /* ESRCH: it is over already */
 }
 
+/* With all that it has started, where a cgroup holds that together. */
+static void kill_now(Worker *w)
+{
+        worker_signal(w, SIGKILL);
+        group_kill(&w->group.top);
+}
+
 void worker_kill(Worker *w, WorkerEnd why, const char *format, ...)
 {
         va_list args;
@@ -101,7 +108,7 @@ void worker_kill(Worker *w, WorkerEnd why, const char *format, ...)
                 va_end(args);
         }
         set_state(w, WORKER_DYING);
-        worker_signal(w, SIGKILL);
+        kill_now(w);
 }
 
 bool worker_busy(const Worker *w)
@@ -203,7 +210,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         if (w->state == WORKER_STARTING) {
                 worker_kill(w, END_START, "StartTimeout=");
         } else if (w->state == WORKER_DYING) {
-                worker_signal(w, SIGKILL);
+                kill_now(w);
         } else if (ladder_climbing(&w->ladder)) {
                 take_rung(w, ladder_climb(&w->ladder, false, w->pool->settings->kill_after, now));
                 arm(w, w->ladder.next == USEC_INFINITY ? USEC_INFINITY : w->ladder.next - now);
@@ -380,11 +387,14 @@ static int connect_and_ask(Worker *w)
         if (r < 0)
                 return r;
         {
-                const int for_command[] = { output, their_slot };
-                const int for_module[] = { output, page_fd, their_control, their_slot };
+                const int procs = w->group.procs, group = w->group.top.dir;
+                const int for_command[] = { output, their_slot, procs, group };
+                const int for_module[] = { output, page_fd, their_control, their_slot, procs,
+                                           group };
+                const unsigned n = (command ? 2 : 4) + (procs < 0 ? 0 : 2);
 
-                return command ? forker_ask(w->forker, w->seat, w->generation, for_command, 2)
-                               : forker_ask(w->forker, w->seat, w->generation, for_module, 4);
+                return forker_ask(w->forker, w->seat, w->generation,
+                                  command ? for_command : for_module, n);
         }
 }
 
@@ -424,6 +434,7 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         w->generation = generation;
         w->epoch = pool->epoch;
         w->pidfd = w->output = w->control.fd = w->slots[0].link.fd = -1;
+        w->group = (WorkerCgroup)WORKER_GROUP_NONE;
         w->ladder = (Ladder)LADDER_INIT;
         w->started = clock_steady();
         w->n_slots = 1;
@@ -433,7 +444,10 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         evtimer_assign(&w->timer, pool->pools->turn->base, on_timer, w);
         evtimer_assign(&w->slots[0].timer, pool->pools->turn->base, on_timer, w);
         (void)snprintf(w->name, sizeof(w->name), "%s.%u", pool->core->name, seat);
+        group_make_worker(&w->group, &pool->pools->cgroups, &pool->group, seat, generation,
+                          (uid_t)-1, (gid_t)-1);
         r = connect_and_ask(w);
+        w->group.procs = fd_close(w->group.procs);
         if (r < 0)
                 return r;
         call_prepare(w);
@@ -461,6 +475,7 @@ static void become_ready(Worker *w, usec_t now)
         if (w->state != WORKER_STARTING || !w->prepared || !w->pid)
                 return;
         arm(w, USEC_INFINITY);
+        worker_group_look(&w->group, w->name);
         set_state(w, WORKER_SPARE);
         log_event(LOG_FIELDS(.pool = w->pool->core->name, .worker = w->name), LEVEL_DEBUG,
                   "worker=%s pid=%d gen=%u ready", w->name, (int)w->pid, w->generation);
@@ -538,6 +553,7 @@ void worker_slot_ended(Worker *w, Slot *slot, int error)
 void worker_exited(Worker *w, const ExitVerdict *verdict, usec_t now)
 {
         w->verdict = *verdict;
+        w->oom_killed = worker_group_judge(&w->group, &w->verdict);
         w->dead = true;
         for (unsigned i = 0; i < w->n_slots; i++)
                 link_drain(&w->slots[i].link); /* a result may be there */
@@ -562,6 +578,7 @@ void worker_free(Worker *w)
         }
         link_fini(&w->control);
         buffer_fini(&w->control_out);
+        worker_group_end(&w->group, &w->pool->pools->cgroups);
         fd_close(w->output);
         fd_close(w->pidfd);
         free(w);

@@ -12,6 +12,7 @@
 #include <event2/event_struct.h>
 
 #include "core/ladder.h"
+#include "pool/cgroup.h"
 #include "pool/slot.h"
 #include "process/exit.h"
 #include "varlink/scan.h"
@@ -55,6 +56,8 @@ typedef struct Worker {
         uint64_t jobs_done;
         ExitVerdict verdict;
         bool dead;             /* the verdict is there */
+        bool oom_killed;       /* by the kernel, for lack of memory; of the verdict */
+        WorkerCgroup group;     /* its cgroup, with all that it has started */
         Ladder ladder;         /* of its leaving */
         struct event timer;    /* start deadline, rungs */
         struct event exited;   /* the pidfd is readable */

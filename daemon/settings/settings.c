@@ -461,6 +461,13 @@ static bool free_settings_equal(const PoolSettings *a, const PoolSettings *b)
         return true;
 }
 
+/* Limits of the pool as a whole, which workers that live get too. */
+static bool of_the_cgroup(unsigned row)
+{
+        return row == POOL_ROW_memory_max || row == POOL_ROW_tasks_max ||
+               row == POOL_ROW_cpu_weight;
+}
+
 bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b)
 {
         static const unsigned rows[] = {
@@ -473,7 +480,7 @@ bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b)
                 if (!setting_equal(&pool_settings[rows[i]], a, b))
                         return false;
         for (unsigned i = 0; i < N_POOL_SETTINGS; i++)
-                if (strcmp(pool_settings[i].section, "Process") == 0 &&
+                if (strcmp(pool_settings[i].section, "Process") == 0 && !of_the_cgroup(i) &&
                     !setting_equal(&pool_settings[i], a, b))
                         return false;
         return strcmp(a->name, b->name) == 0 && free_settings_equal(a, b) &&

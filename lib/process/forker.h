@@ -23,14 +23,16 @@ enum {
         WORKER_FD_SENTINEL,
         WORKER_FD_LOCK,
         WORKER_FD_PAGE,
+        WORKER_FD_GROUP, /* no directory: it has no cgroup of its own */
         WORKER_FD_CONTROL,
         WORKER_FD_SLOT,
-        WORKER_FD_COUNT = 6,
+        WORKER_FD_COUNT = 7,
         WORKER_FD_JOURNAL = WORKER_FD_PREPARATION + WORKER_FD_COUNT, /* if there is one */
 };
 
 /* "Start a worker." Descriptors with it: output (its stdout and stderr), and then for a module:
- * page, control, slot; for a command: the listening socket. */
+ * page, control, slot; for a command: the listening socket. Two more where it has a cgroup of its
+ * own: the cgroup.procs that it enters, and the directory above that one. */
 typedef struct ForkerRequest {
         uint32_t seat, generation;
 } ForkerRequest;

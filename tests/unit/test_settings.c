@@ -187,8 +187,10 @@ static void every_type_is_read_into_its_place(void **state)
 static void infinity_is_a_limit_too(void **state)
 {
         const PoolSettings *p = read_pool(
-                *state, "[Pool]\nBuiltin=exec\n[Process]\nLimitCORE=infinity\nLimitCPU=infinity\n");
+                *state, "[Pool]\nBuiltin=exec\n[Process]\nLimitCORE=infinity\nLimitCPU=infinity\n"
+                        "MemoryMax=infinity\n");
 
+        assert_true(p->memory_max == SETTING_UNSET);
         assert_true(p->limit_core.set && p->limit_core.hard == RLIM_INFINITY);
         assert_true(p->limit_cpu.set && p->limit_cpu.soft == RLIM_INFINITY);
 }
@@ -396,6 +398,12 @@ static void values_out_of_range_or_misspelled_are_refused(void **state)
                   "UMask=888: expected an octal mode from 0000 to 0777" },
                 { "[Process]\nUMask=1000\n", 2, "UMask=1000: expected" },
                 { "[Process]\nUMask=-1\n", 2, "UMask=-1: expected" },
+                { "[Process]\nMemoryMax=1023K\n", 2,
+                  "MemoryMax=1023K: expected a size (like 64K or 1M) of at least 1M" },
+                { "[Process]\nTasksMax=0\n", 2,
+                  "TasksMax=0: expected a whole number of at least 1" },
+                { "[Process]\nCPUWeight=10001\n", 2,
+                  "CPUWeight=10001: expected a whole number from 1 to 10000" },
                 { "[Process]\nNice=20\n", 2, "Nice=20: expected a whole number from -20 to 19" },
                 { "[Process]\nNoNewPrivileges=maybe\n", 2,
                   "NoNewPrivileges=maybe: expected yes or no" },
@@ -824,6 +832,7 @@ static void a_reload_keeps_workers_that_are_made_the_same(void **state)
                 { "a", "[Process]\nOOMScoreAdjust=1", false },
                 { "a", "[Process]\nLimitNPROC=1:2", false },
                 { "a", "[Process]\nEnvironmentFile=-/nonexistent", false },
+                { "a", "[Process]\nMemoryMax=64M\nTasksMax=9\nCPUWeight=7", true },
                 { "a", "[Settings]\nx=2", false },
                 { "a", "[Settings]\ny=1", false },
                 { "a", "[Settings]\nx=", false },
