@@ -2,7 +2,6 @@
 
 #include "child/job_group.h"
 
-#include <stdint.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -22,6 +21,14 @@ void job_group_init(int group)
                 above = group;
 }
 
+/* For lack of memory, of what was in it; where nobody counts, 0. */
+static uint64_t kills(const JobGroup *g)
+{
+        uint64_t n;
+
+        return cgroup_read(g->group, "memory.events", "oom_kill", &n) < 0 ? 0 : n;
+}
+
 /* Without it the command stays with its worker, and is ended with that at the latest. */
 void job_group_make(JobGroup *g)
 {
@@ -31,6 +38,8 @@ void job_group_make(JobGroup *g)
         g->procs = g->group < 0 ? -1 : cgroup_open_procs(g->group);
         if (g->procs < 0)
                 (void)job_group_end(g);
+        else
+                g->kills_before = kills(g);
 }
 
 void job_group_kill(const JobGroup *g)
@@ -41,13 +50,13 @@ void job_group_kill(const JobGroup *g)
 
 bool job_group_end(JobGroup *g)
 {
-        uint64_t kills = 0;
+        bool oom;
 
         if (g->group < 0)
                 return false;
-        (void)cgroup_read(g->group, "memory.events", "oom_kill", &kills); /* none: nobody counts */
+        oom = kills(g) > g->kills_before;
         (void)cgroup_end(above, LEAF, PATIENCE_MS);
         g->procs = fd_close(g->procs);
         g->group = fd_close(g->group);
-        return kills > 0;
+        return oom;
 }

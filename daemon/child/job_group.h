@@ -6,6 +6,7 @@
  * cgroup, all of this does nothing. */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The worker's group, in which leaves are made; the descriptor stays open. -1, or what is no
  * directory: there is none. */
@@ -14,9 +15,10 @@ void job_group_init(int group);
 typedef struct JobGroup {
         int group; /* -1: none */
         int procs; /* for ProcessStart.cgroup */
+        uint64_t kills_before; /* for lack of memory: an earlier one may not have gone */
 } JobGroup;
 
-#define JOB_GROUP_NONE { -1, -1 }
+#define JOB_GROUP_NONE { .group = -1, .procs = -1 }
 
 void job_group_make(JobGroup *g);
 void job_group_kill(const JobGroup *g);

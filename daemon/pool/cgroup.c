@@ -135,22 +135,35 @@ PRINTF(3, 4) static int make(Cgroup *g, Cgroups *c, const char *format, ...)
         return MIN(g->dir, 0);
 }
 
-/* What is below the group gets the controller. */
-static int hand_down(int dir, CgroupController which)
+/* Gives controllers to what is below the group ('+') or takes them back ('-'): all of them at once
+ * or, where one of them cannot, each for itself. */
+static void hand_down(int dir, char sign, bool which[N_CGROUP_CONTROLLERS])
 {
-        char text[32];
+        char all[64] = "", one[32];
 
-        (void)snprintf(text, sizeof(text), "+%s", cgroup_controller_names[which]);
-        return cgroup_write(dir, "cgroup.subtree_control", text);
+        for (CgroupController i = 0; i < N_CGROUP_CONTROLLERS; i++)
+                if (which[i]) {
+                        size_t used = strlen(all);
+
+                        (void)snprintf(all + used, sizeof(all) - used, "%s%c%s", used ? " " : "",
+                                       sign, cgroup_controller_names[i]);
+                }
+        if (!all[0] || cgroup_write(dir, "cgroup.subtree_control", all) == 0)
+                return;
+        for (CgroupController i = 0; i < N_CGROUP_CONTROLLERS; i++) {
+                (void)snprintf(one, sizeof(one), "%c%s", sign, cgroup_controller_names[i]);
+                which[i] = which[i] && cgroup_write(dir, "cgroup.subtree_control", one) == 0;
+        }
 }
 
 void group_make_pool(Cgroup *to, Cgroups *c, const char *pool)
 {
+        bool which[N_CGROUP_CONTROLLERS];
+
         if (make(to, c, DELEGATION_POOL "%s", pool) < 0)
                 return;
-        for (CgroupController i = 0; i < N_CGROUP_CONTROLLERS; i++)
-                if (c->has[i])
-                        (void)hand_down(to->dir, i); /* the limits hold on the pool as a whole */
+        memcpy(which, c->has, sizeof(which));
+        hand_down(to->dir, '+', which); /* the limits themselves hold on the pool as a whole */
 }
 
 void group_make_forker(Cgroup *to, Cgroups *c, const Cgroup *pool, unsigned n)
@@ -163,13 +176,13 @@ void group_make_forker(Cgroup *to, Cgroups *c, const Cgroup *pool, unsigned n)
 void group_make_worker(WorkerCgroup *to, Cgroups *c, const Cgroup *pool, unsigned seat,
                        unsigned generation, uid_t uid, gid_t gid)
 {
+        bool which[N_CGROUP_CONTROLLERS] = { [CGROUP_MEMORY] = c->has[CGROUP_MEMORY] };
         int r;
 
         *to = (WorkerCgroup)WORKER_GROUP_NONE;
         if (pool->dir < 0 || make(&to->top, c, "%s/%u.%u", pool->name, seat, generation) < 0)
                 return;
-        if (c->has[CGROUP_MEMORY])
-                (void)hand_down(to->top.dir, CGROUP_MEMORY); /* who was killed, and who was not */
+        hand_down(to->top.dir, '+', which); /* it counts who was killed, and who was not */
         to->leaf = cgroup_make(to->top.dir, "worker");
         to->procs = to->leaf < 0 ? to->leaf : cgroup_open_procs(to->leaf);
         if (to->procs < 0) {
@@ -331,12 +344,13 @@ static void take_controllers(Cgroups *c)
 {
         char missing[64] = "";
 
+        for (CgroupController i = 0; i < N_CGROUP_CONTROLLERS; i++)
+                c->has[i] = cgroup_lists(c->own.group, "cgroup.controllers",
+                                         cgroup_controller_names[i]);
+        hand_down(c->own.group, '+', c->has);
         for (CgroupController i = 0; i < N_CGROUP_CONTROLLERS; i++) {
                 size_t used = strlen(missing);
 
-                c->has[i] = cgroup_lists(c->own.group, "cgroup.controllers",
-                                         cgroup_controller_names[i]) &&
-                            hand_down(c->own.group, i) == 0;
                 if (!c->has[i])
                         (void)snprintf(missing + used, sizeof(missing) - used, "%s%s",
                                        used ? ", " : "", cgroup_controller_names[i]);
@@ -381,13 +395,8 @@ void cgroups_open(Cgroups *c)
 static void leave(Cgroups *c)
 {
         AUTO(fd_close) int procs = -1;
-        char text[32];
 
-        for (CgroupController i = 0; i < N_CGROUP_CONTROLLERS; i++)
-                if (c->has[i]) {
-                        (void)snprintf(text, sizeof(text), "-%s", cgroup_controller_names[i]);
-                        (void)cgroup_write(c->own.group, "cgroup.subtree_control", text);
-                }
+        hand_down(c->own.group, '-', c->has);
         procs = cgroup_open_procs(c->own.group);
         if (procs >= 0 && cgroup_enter(procs) == 0)
                 (void)cgroup_remove(c->own.group, DELEGATION_SUPERVISOR); /* it is only empty */

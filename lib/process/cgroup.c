@@ -52,7 +52,7 @@ int cgroup_give(int group, uid_t uid, gid_t gid)
 
 static int open_to_write(int group, const char *file)
 {
-        int fd = openat(group, file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        int fd = openat(group, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 
         return fd < 0 ? -errno : fd;
 }
