@@ -104,9 +104,8 @@ static void note_end(Run *r)
         (void)kill(-r->pid, SIGKILL);
         (void)wait4(r->pid, &status, 0, &usage);
         r->verdict = exit_verdict(status, &usage);
-        job_group_kill(&r->group); /* at once, before it is reaped one by one */
+        r->oom = job_group_end(&r->group); /* all at once; then what is dead is reaped */
         (void)orphans_end_all(); /* what has become another user's is the supervisor's to end */
-        r->oom = job_group_end(&r->group);
         r->ended = true;
 }
 
@@ -292,8 +291,7 @@ static int start(Run *r, const Command *command)
         s.in = attached ? own[0] : in;
         s.out = attached ? own[1] : out;
         s.err = attached ? own[2] : err;
-        job_group_make(&r->group);
-        s.cgroup = r->group.procs < 0 ? NULL : &r->group.procs;
+        s.cgroup = job_group_make(&r->group);
         return process_start(&s, &r->pid, &r->pidfd);
 }
 

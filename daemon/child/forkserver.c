@@ -38,7 +38,6 @@
 #include "child/module.h"
 #include "child/worker_main.h"
 #include "ops/journal.h"
-#include "process/cgroup.h"
 #include "process/forker.h"
 #include "process/orphans.h"
 #include "process/sentinel.h"
@@ -50,8 +49,9 @@ enum { MAX_REQUEST_FDS = 8 };
 typedef struct RequestFds {
         int fds[MAX_REQUEST_FDS];
         size_t n;
-        const int *procs; /* NULL: none */
-        int group;        /* -1: none */
+        const CgroupDoor *door; /* of the worker's; NULL: none */
+        CgroupDoor door_kept;
+        int group;        /* the directory above that; -1: none */
 } RequestFds;
 
 typedef struct Child {
@@ -155,9 +155,9 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
                            .sentinel = FORKER_FD_SENTINEL, .journal = s->journal,
                            .group = q->group };
 
-        if (q->procs) {
-                (void)cgroup_enter(*q->procs); /* broodd looks whether it has */
-                fd_close(*q->procs);
+        if (q->door) {
+                (void)cgroup_enter(q->door->procs); /* broodd looks whether it has */
+                fd_close(q->door->procs);
         }
         if (!s->preparation.builtin) /* only commands get groups of their own */
                 mine.group = fd_close(mine.group);
@@ -209,7 +209,7 @@ static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *
                                .fds = order,
                                .n_fds = WORKER_FD_COUNT + (s->journal >= 0),
                                .die_with_parent = true,
-                               .cgroup = q->procs };
+                               .cgroup = q->door };
 
         return process_start(&start, ret_pid, ret_pidfd);
 }
@@ -229,7 +229,7 @@ static int spawn_command(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int
                                .fds = &fds[1],
                                .n_fds = 1,
                                .die_with_parent = true,
-                               .cgroup = q->procs,
+                               .cgroup = q->door,
                                .pid_to = listen_pid + 11 };
 
         while (s->preparation.environment && s->preparation.environment[n])
@@ -264,13 +264,12 @@ static bool sort_fds(const ForkServer *s, RequestFds *q)
 {
         unsigned wanted = fds_wanted(s);
 
-        q->procs = NULL;
-        q->group = -1;
         if (q->n == wanted + 2) {
-                q->procs = &q->fds[wanted];
+                q->door_kept = (CgroupDoor){ .group = -1, .procs = q->fds[wanted] };
+                q->door = &q->door_kept;
                 q->group = q->fds[wanted + 1];
         }
-        return q->n == wanted || q->procs;
+        return q->n == wanted || q->door;
 }
 
 static void handle_request(ForkServer *s, const ForkerRequest *request, RequestFds *q)
@@ -297,7 +296,7 @@ static void handle_request(ForkServer *s, const ForkerRequest *request, RequestF
 static bool hear_channel(ForkServer *s)
 {
         ForkerRequest request;
-        RequestFds q = { .n = MAX_REQUEST_FDS };
+        RequestFds q = { .n = MAX_REQUEST_FDS, .group = -1 };
         ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), q.fds, &q.n,
                                MSG_DONTWAIT);
 

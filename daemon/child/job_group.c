@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
-#include "process/cgroup.h"
 
 #define LEAF "job"
 
@@ -26,37 +25,40 @@ static uint64_t kills(const JobGroup *g)
 {
         uint64_t n;
 
-        return cgroup_read(g->group, "memory.events", "oom_kill", &n) < 0 ? 0 : n;
+        return cgroup_read(g->door.group, "memory.events", "oom_kill", &n) < 0 ? 0 : n;
 }
 
 /* Without it the command stays with its worker, and is ended with that at the latest. */
-void job_group_make(JobGroup *g)
+const CgroupDoor *job_group_make(JobGroup *g)
 {
         if (above < 0)
-                return;
-        g->group = cgroup_make(above, LEAF);
-        g->procs = g->group < 0 ? -1 : cgroup_open_procs(g->group);
-        if (g->procs < 0)
+                return NULL;
+        g->door.group = cgroup_make(above, LEAF);
+        g->door.procs = g->door.group < 0 ? -1 : cgroup_open_procs(g->door.group);
+        if (g->door.procs < 0) {
                 (void)job_group_end(g);
-        else
-                g->kills_before = kills(g);
+                return NULL;
+        }
+        g->kills_before = kills(g);
+        return &g->door;
 }
 
 void job_group_kill(const JobGroup *g)
 {
-        if (g->group >= 0)
-                (void)cgroup_kill(g->group);
+        if (g->door.group >= 0)
+                (void)cgroup_kill(g->door.group);
 }
 
 bool job_group_end(JobGroup *g)
 {
         bool oom;
 
-        if (g->group < 0)
+        if (g->door.group < 0)
                 return false;
         oom = kills(g) > g->kills_before;
-        (void)cgroup_end(above, LEAF, PATIENCE_MS);
-        g->procs = fd_close(g->procs);
-        g->group = fd_close(g->group);
+        if (cgroup_remove(above, LEAF) < 0) /* most leave nothing behind */
+                (void)cgroup_end(above, LEAF, PATIENCE_MS);
+        g->door.procs = fd_close(g->door.procs);
+        g->door.group = fd_close(g->door.group);
         return oom;
 }

@@ -128,6 +128,7 @@ static const char *program_path(char *to, size_t size)
 static int start_process(Forker *f, const PoolSettings *settings, int channel, int preparation)
 {
         AUTO(fd_close) int procs = group_open_procs(&f->group);
+        const CgroupDoor door = { f->group.dir, procs };
         Pools *pools = f->pool->pools;
         AUTO(texts_free) char **environment = NULL;
         char path[4096];
@@ -142,7 +143,7 @@ static int start_process(Forker *f, const PoolSettings *settings, int channel, i
                                .fds = fds,
                                .n_fds = ELEMENTS(fds),
                                .new_session = true,
-                               .cgroup = procs < 0 ? NULL : &procs };
+                               .cgroup = procs < 0 ? NULL : &door };
         int r = pool_forker_environment(settings, &environment);
 
         if (environment)

@@ -27,6 +27,12 @@ int cgroup_open(int parent, const char *name);
  */
 int cgroup_give(int group, uid_t uid, gid_t gid);
 
+/* How to get into a group. */
+typedef struct CgroupDoor {
+        int group; /* its directory, for who may start processes there; -1: not known */
+        int procs; /* its cgroup.procs, for everybody */
+} CgroupDoor;
+
 /* Its cgroup.procs, to enter it by. The kernel asks for the rights of whoever opened it: handed
  * over, it lets in who could not open it. Returns a descriptor or -errno. */
 int cgroup_open_procs(int group);

@@ -4,14 +4,20 @@
  * its own pid for LISTEN_PID=, and fork() would copy the page tables of a large worker for nothing.
  * The child runs on our memory while we wait, so it calls only what is async-signal-safe, changes
  * nothing of ours but `error` and the bytes at pid_to, and all signals are blocked meanwhile: a
- * handler of ours must not run in it. */
+ * handler of ours must not run in it.
+ *
+ * Into a cgroup it goes by clone3(), with memory of its own, which needs no assembler: to write to
+ * cgroup.procs may mean to wait for all CPUs (some 10 ms), and keeps others from forking meanwhile.
+ * But clone3() asks for our rights to that group, and writing for those of whoever opened it. */
 
 #include "process/start.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,7 +25,6 @@
 
 #include "base/fd.h"
 #include "base/macros.h"
-#include "process/cgroup.h"
 
 void process_reset_signals(void)
 {
@@ -99,8 +104,6 @@ static int run_child(const ProcessStart *s, pid_t parent)
 {
         int r;
 
-        if (s->cgroup)
-                (void)cgroup_enter(*s->cgroup); /* watched less well is better than not started */
         if (s->new_session)
                 (void)setsid();
         if (s->new_group)
@@ -119,6 +122,44 @@ static int run_child(const ProcessStart *s, pid_t parent)
         return -errno;
 }
 
+/* Returns its pid with what it failed at in *error, or -1: this way does not work here. */
+static pid_t start_inside(const ProcessStart *s, pid_t parent, volatile int *error)
+{
+        struct clone_args how = { .flags = CLONE_INTO_CGROUP | CLONE_VFORK,
+                                  .exit_signal = SIGCHLD,
+                                  .cgroup = (unsigned)s->cgroup->group };
+        volatile int *told = s->cgroup->group < 0
+                                     ? MAP_FAILED
+                                     : mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
+                                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        pid_t pid;
+
+        if (told == MAP_FAILED)
+                return -1;
+        pid = (pid_t)syscall(SYS_clone3, &how, sizeof(how));
+        if (pid == 0) {
+                *told = run_child(s, parent);
+                _exit(127);
+        }
+        if (pid > 0)
+                *error = *told;
+        (void)munmap((void *)told, sizeof(*told));
+        return pid;
+}
+
+static pid_t start_beside(const ProcessStart *s, pid_t parent, volatile int *error)
+{
+        pid_t pid = vfork();
+
+        if (pid == 0) {
+                if (s->cgroup)
+                        (void)cgroup_enter(s->cgroup->procs); /* outside is better than nowhere */
+                *error = run_child(s, parent);
+                _exit(127);
+        }
+        return pid;
+}
+
 int process_start(const ProcessStart *start, pid_t *ret_pid, int *ret_pidfd)
 {
         volatile int error = 0;
@@ -128,11 +169,9 @@ int process_start(const ProcessStart *start, pid_t *ret_pid, int *ret_pidfd)
         ASSERT(start->n_fds <= PROCESS_MAX_FDS);
         sigfillset(&all);
         (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-        pid = vfork();
-        if (pid == 0) {
-                error = run_child(start, parent);
-                _exit(127);
-        }
+        pid = start->cgroup ? start_inside(start, parent, &error) : -1;
+        if (pid < 0)
+                pid = start_beside(start, parent, &error);
         if (pid < 0)
                 error = -errno;
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

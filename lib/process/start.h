@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "process/cgroup.h"
+
 enum { PROCESS_FIRST_FD = 3, PROCESS_MAX_FDS = 64 };
 
 typedef struct ProcessStart {
@@ -20,8 +22,8 @@ typedef struct ProcessStart {
         bool new_session;         /* setsid() */
         bool new_group;           /* setpgid(0, 0) */
         bool die_with_parent;     /* SIGKILL when the calling thread ends (PR_SET_PDEATHSIG) */
-        const int *cgroup;        /* a cgroup.procs: where it enters before all else, or, if it
-                                     cannot, stays in ours; NULL: in ours */
+        const CgroupDoor *cgroup; /* where it lives from the start or, if that cannot be, in
+                                     ours; NULL: in ours */
         char *pid_to;             /* the child writes its pid here in decimal before it runs the
                                      program (LISTEN_PID= in its environment); NULL: nowhere */
 } ProcessStart;

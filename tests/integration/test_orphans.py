@@ -48,7 +48,8 @@ class Case:
         pids = {"supervisor": self.daemon.pid, "server": self.server, "worker": self.workers[0]}
         for signal_number in signal.SIGSTOP, signal.SIGKILL:
             for name in names:
-                os.kill(pids[name], signal_number)
+                with contextlib.suppress(ProcessLookupError):  # who lives on was quicker
+                    os.kill(pids[name], signal_number)
         if "supervisor" in names:
             self.daemon.process.wait()
 

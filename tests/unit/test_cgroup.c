@@ -167,12 +167,12 @@ static int remove_real_root(void)
 }
 
 /* A shell below us that runs in this group. */
-static pid_t start_in(int procs, const char *script)
+static pid_t start_in(const CgroupDoor *door, const char *script)
 {
         char *argv[] = { (char *)"sh", (char *)"-c", (char *)script, NULL };
         char *environment[] = { NULL };
         ProcessStart start = { .path = "/bin/sh", .argv = argv, .environment = environment,
-                               .in = -1, .out = -1, .err = -1, .cgroup = &procs };
+                               .in = -1, .out = -1, .err = -1, .cgroup = door };
         pid_t pid;
 
         assert_int_equal(process_start(&start, &pid, NULL), 0);
@@ -196,8 +196,17 @@ static void a_child_is_born_in_it_and_all_below_is_killed(void **state UNUSED)
         procs = cgroup_open_procs(below);
         assert_true(procs >= 0);
         assert_int_equal(cgroup_other_process(below), 0);
-        pid = start_in(procs, "trap '' TERM; setsid sleep 1000 & exec sleep 1000");
-        assert_int_equal(cgroup_other_process(below), pid);
+        for (int i = 0; i < 2; i++) { /* by clone3(), and by writing to cgroup.procs */
+                const CgroupDoor door = { i ? below : -1, procs };
+
+                pid = start_in(&door, "trap '' TERM; setsid sleep 1000 & exec sleep 1000");
+                assert_int_equal(cgroup_other_process(below), pid);
+                if (i == 0) {
+                        assert_int_equal(cgroup_kill(below), 0);
+                        assert_int_equal(waitpid(pid, &status, 0), pid);
+                        assert_true(WIFSIGNALED(status));
+                }
+        }
         assert_true(cgroup_populated(group));
         assert_int_equal(cgroup_remove(root, "g"), -EBUSY);
         assert_int_equal(cgroup_kill(group), 0);
@@ -214,11 +223,42 @@ static void a_child_is_born_in_it_and_all_below_is_killed(void **state UNUSED)
 static void a_child_stays_with_us_where_it_can_not_enter(void **state UNUSED)
 {
         int status, nowhere = open("/dev/full", O_WRONLY | O_CLOEXEC);
-        pid_t pid = start_in(nowhere, "exit 3");
+        const CgroupDoor doors[] = { { -1, nowhere }, { nowhere, nowhere }, { -1, -1 } };
 
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(WEXITSTATUS(status), 3);
+        for (size_t i = 0; i < ELEMENTS(doors); i++) {
+                pid_t pid = start_in(&doors[i], "exit 3");
+
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(WEXITSTATUS(status), 3);
+        }
         close(nowhere);
+}
+
+static void what_a_child_failed_at_is_told_from_inside(void **state UNUSED)
+{
+        int root = real_root();
+        char *argv[] = { (char *)"x", NULL };
+        AUTO(fd_close) int procs = -1;
+        pid_t pid;
+
+        if (root < 0)
+                skip();
+        procs = cgroup_open_procs(root);
+        {
+                const CgroupDoor door = { root, procs };
+                ProcessStart start = { .path = "/no/such", .argv = argv, .environment = argv + 1,
+                                       .in = -1, .out = -1, .err = -1, .cgroup = &door };
+
+                assert_int_equal(process_start(&start, &pid, NULL), -ENOENT);
+                start.path = "/bin/true";
+                start.directory = "/no/such";
+                assert_int_equal(process_start(&start, &pid, NULL), -ENOENT);
+                start.directory = "/etc/passwd";
+                assert_int_equal(process_start(&start, &pid, NULL), -ENOTDIR);
+        }
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* there is no child */
+        close(root);
+        assert_int_equal(remove_real_root(), 0);
 }
 
 static void no_file_is_made_where_a_controller_is_not(void **state UNUSED)
@@ -263,6 +303,7 @@ int main(void)
                 cmocka_unit_test(links_are_not_followed),
                 cmocka_unit_test(a_child_is_born_in_it_and_all_below_is_killed),
                 cmocka_unit_test(a_child_stays_with_us_where_it_can_not_enter),
+                cmocka_unit_test(what_a_child_failed_at_is_told_from_inside),
                 cmocka_unit_test(no_file_is_made_where_a_controller_is_not),
                 cmocka_unit_test(a_group_is_given_to_a_user),
         };
