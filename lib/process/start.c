@@ -8,7 +8,10 @@
  *
  * Into a cgroup it goes by clone3(), with memory of its own, which needs no assembler: to write to
  * cgroup.procs may mean to wait for all CPUs (some 10 ms), and keeps others from forking meanwhile.
- * But clone3() asks for our rights to that group, and writing for those of whoever opened it. */
+ * But clone3() asks for our rights to that group, and writing for those of whoever opened it. And
+ * where a group has been killed as a whole more often than ours, some kernels (6.18) take a child
+ * that is born in it for one that was forked during such a kill, and kill it before its first step:
+ * then writing is the way, too. */
 
 #include "process/start.h"
 
@@ -122,6 +125,8 @@ static int run_child(const ProcessStart *s, pid_t parent)
         return -errno;
 }
 
+enum { NOT_BEGUN = 1 }; /* no error: those are negative */
+
 /* Returns its pid with what it failed at in *error, or -1: this way does not work here. */
 static pid_t start_inside(const ProcessStart *s, pid_t parent, volatile int *error)
 {
@@ -136,13 +141,19 @@ static pid_t start_inside(const ProcessStart *s, pid_t parent, volatile int *err
 
         if (told == MAP_FAILED)
                 return -1;
+        *told = NOT_BEGUN;
         pid = (pid_t)syscall(SYS_clone3, &how, sizeof(how));
         if (pid == 0) {
+                *told = 0;
                 *told = run_child(s, parent);
                 _exit(127);
         }
-        if (pid > 0)
+        if (pid > 0 && *told == NOT_BEGUN) {
+                (void)waitpid(pid, NULL, 0);
+                pid = -1;
+        } else if (pid > 0) {
                 *error = *told;
+        }
         (void)munmap((void *)told, sizeof(*told));
         return pid;
 }

@@ -179,6 +179,14 @@ static pid_t start_in(const CgroupDoor *door, const char *script)
         return pid;
 }
 
+static bool lives_in(int group, pid_t pid)
+{
+        char text[16];
+
+        (void)snprintf(text, sizeof(text), "%d", (int)pid);
+        return cgroup_other_process(group) > 0 && cgroup_lists(group, "cgroup.procs", text);
+}
+
 static void a_child_is_born_in_it_and_all_below_is_killed(void **state UNUSED)
 {
         int root = real_root(), status;
@@ -196,12 +204,12 @@ static void a_child_is_born_in_it_and_all_below_is_killed(void **state UNUSED)
         procs = cgroup_open_procs(below);
         assert_true(procs >= 0);
         assert_int_equal(cgroup_other_process(below), 0);
-        for (int i = 0; i < 2; i++) { /* by clone3(), and by writing to cgroup.procs */
-                const CgroupDoor door = { i ? below : -1, procs };
+        for (int i = 0; i < 3; i++) { /* anew, after a kill as a whole, and without a directory */
+                const CgroupDoor door = { i < 2 ? below : -1, procs };
 
                 pid = start_in(&door, "trap '' TERM; setsid sleep 1000 & exec sleep 1000");
-                assert_int_equal(cgroup_other_process(below), pid);
-                if (i == 0) {
+                assert_true(lives_in(below, pid));
+                if (i < 2) {
                         assert_int_equal(cgroup_kill(below), 0);
                         assert_int_equal(waitpid(pid, &status, 0), pid);
                         assert_true(WIFSIGNALED(status));
@@ -294,6 +302,68 @@ static void a_group_is_given_to_a_user(void **state UNUSED)
         assert_int_equal(remove_real_root(), 0);
 }
 
+/* What a worker of another user does: it enters by a door that root has opened, makes a leaf beside
+ * its own, and starts a command there. Returns the number of the step that fails, 0: none. */
+static int be_another(int top, int procs)
+{
+        AUTO(fd_close) int leaf = -1;
+        CgroupDoor door;
+        pid_t pid;
+
+        if (setgid(65534) < 0 || setuid(65534) < 0)
+                return 1;
+        if (cgroup_enter(procs) < 0)
+                return 2;
+        leaf = cgroup_make(top, "job");
+        if (leaf < 0)
+                return 3;
+        for (int i = 0; i < 2; i++) {
+                door = (CgroupDoor){ i ? -1 : leaf, cgroup_open_procs(leaf) };
+                pid = start_in(&door, "sleep 1000 & exec sleep 1000");
+                close(door.procs);
+                if (!lives_in(leaf, pid))
+                        return 4 + i;
+                if (cgroup_kill(leaf) < 0 || waitpid(pid, NULL, 0) != pid)
+                        return 6;
+        }
+        return cgroup_end(top, "job", 2000) < 0 ? 7 : 0;
+}
+
+static void another_user_makes_leaves_in_a_group_that_was_given_to_it(void **state UNUSED)
+{
+        static const struct {
+                bool given;
+                int failed;
+        } cases[] = { { true, 0 }, { false, 3 } };
+        int root = geteuid() == 0 ? real_root() : -1, status;
+
+        if (root < 0)
+                skip();
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                AUTO(fd_close) int top = cgroup_make(root, "0.1");
+                AUTO(fd_close) int worker = cgroup_make(top, "worker");
+                AUTO(fd_close) int procs = cgroup_open_procs(worker);
+                pid_t pid;
+
+                if (cases[i].given)
+                        assert_int_equal(cgroup_give(top, 65534, 65534), 0);
+                pid = fork();
+                if (pid == 0)
+                        _exit(be_another(top, procs));
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(WEXITSTATUS(status), cases[i].failed);
+                assert_int_equal(cgroup_end(root, "0.1", 2000), 0);
+        }
+        close(root);
+        assert_int_equal(remove_real_root(), 0);
+}
+
+static int end_what_a_failure_left(void **state UNUSED)
+{
+        (void)remove_real_root();
+        return 0;
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -306,7 +376,9 @@ int main(void)
                 cmocka_unit_test(what_a_child_failed_at_is_told_from_inside),
                 cmocka_unit_test(no_file_is_made_where_a_controller_is_not),
                 cmocka_unit_test(a_group_is_given_to_a_user),
+                cmocka_unit_test(
+                        another_user_makes_leaves_in_a_group_that_was_given_to_it),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, NULL, end_what_a_failure_left);
 }
