@@ -453,6 +453,10 @@ static void set_up(ForkServer *s)
         for (int fd = FORKER_FD_CHANNEL; fd < PROCESS_FIRST_FD + FORKER_FD_COUNT; fd++)
                 (void)fd_cloexec(fd, true);
         process_die_with_parent(parent);
+        r = cgroup_enter(FORKER_FD_CGROUP); /* here, where nobody waits for it */
+        if (r < 0)
+                fprintf(stderr, "<4>a fork server can not enter its cgroup: %s\n", strerror(-r));
+        fd_close(FORKER_FD_CGROUP);
         if (sentinel_gone(FORKER_FD_SENTINEL))
                 exit(1);
         find_image(s);

@@ -128,12 +128,12 @@ static const char *program_path(char *to, size_t size)
 static int start_process(Forker *f, const PoolSettings *settings, int channel, int preparation)
 {
         AUTO(fd_close) int procs = group_open_procs(&f->group);
-        const CgroupDoor door = { f->group.dir, procs };
         Pools *pools = f->pool->pools;
         AUTO(texts_free) char **environment = NULL;
         char path[4096];
         char *argv[] = { path, NULL };
-        const int fds[] = { channel, pools->sentinel.watch, preparation, pools->lock_fd };
+        const int fds[] = { channel, pools->sentinel.watch, preparation, pools->lock_fd,
+                            procs };
         ProcessStart start = { .path = program_path(path, sizeof(path)),
                                .argv = argv,
                                .environment = environ,
@@ -142,8 +142,7 @@ static int start_process(Forker *f, const PoolSettings *settings, int channel, i
                                .err = STDERR_FILENO,
                                .fds = fds,
                                .n_fds = ELEMENTS(fds),
-                               .new_session = true,
-                               .cgroup = procs < 0 ? NULL : &door };
+                               .new_session = true };
         int r = pool_forker_environment(settings, &environment);
 
         if (environment)

@@ -14,7 +14,8 @@ enum {
         FORKER_FD_SENTINEL,
         FORKER_FD_PREPARATION,
         FORKER_FD_LOCK, /* of the state directory; held while anything of this tree lives */
-        FORKER_FD_COUNT = 4,
+        FORKER_FD_CGROUP, /* a cgroup.procs, to enter; /dev/null: there is none */
+        FORKER_FD_COUNT = 5,
 };
 
 /* Descriptors of a worker that is a fresh image (brood-worker). Slots follow the control. */
