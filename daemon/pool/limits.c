@@ -9,20 +9,20 @@
 #include "ops/log.h"
 #include "pool/pools.h"
 
-typedef struct Limit {
+typedef struct PoolLimit {
         const char *key, *file;
         CgroupController controller;
         const char *none; /* what stands for "no limit" */
-} Limit;
+} PoolLimit;
 
-static const Limit limits[N_POOL_LIMITS] = {
+static const PoolLimit limits[N_POOL_LIMITS] = {
         { "MemoryMax=", "memory.max", CGROUP_MEMORY, "max" },
         { "TasksMax=", "pids.max", CGROUP_PIDS, "max" },
         { "CPUWeight=", "cpu.weight", CGROUP_CPU, "100" },
 };
 
 /* Why it is not in force; NULL: it is. */
-static const char *apply(const Pool *pool, const Limit *limit, uint64_t value)
+static const char *apply(const Pool *pool, const PoolLimit *limit, uint64_t value)
 {
         const Cgroups *c = &pool->pools->cgroups;
         char text[32];

@@ -445,7 +445,8 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         evtimer_assign(&w->slots[0].timer, pool->pools->turn->base, on_timer, w);
         (void)snprintf(w->name, sizeof(w->name), "%s.%u", pool->core->name, seat);
         group_make_worker(&w->group, &pool->pools->cgroups, &pool->group, seat, generation,
-                          (uid_t)-1, (gid_t)-1);
+                          (uid_t)pool->settings->identity.uid, /* IDENTITY_OURS is -1, too */
+                          (gid_t)pool->settings->identity.gid);
         r = connect_and_ask(w);
         w->group.procs = fd_close(w->group.procs);
         if (r < 0)
