@@ -283,3 +283,26 @@ int check_pools(const Settings *s, SettingsError *error)
                 }
         return 0;
 }
+
+int check_watchdog(const Settings *s, SettingsError *error)
+{
+        const char *name = s->watchdog_pool;
+        const PoolSettings *p = NULL;
+
+        if (!name)
+                return 0;
+        for (unsigned i = 0; i < s->n_pools && !p; i++)
+                if (strcmp(s->pools[i].name, name) == 0)
+                        p = &s->pools[i];
+        if (!p)
+                return settings_fault(error, s->watchdog_file, s->watchdog_line,
+                                      "WatchdogPool=%.*s: there is no such pool: expected the name "
+                                      "of a file in pools, without .pool",
+                                      shown_length(name, 100), name);
+        if (p->module || (p->handlers && *p->handlers))
+                return 0;
+        return settings_fault(error, s->watchdog_file, s->watchdog_line,
+                              "WatchdogPool=%.*s: a probe needs a handler, and that pool names "
+                              "none (Handlers=)",
+                              shown_length(name, 100), name);
+}

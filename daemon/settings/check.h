@@ -11,3 +11,5 @@ int check_pool(PoolSettings *pool, SettingsError *error);
 
 /* Checks the pools against each other. Returns the same. */
 int check_pools(const Settings *settings, SettingsError *error);
+/* Checks that a probe can go through the pool that WatchdogPool= names. Returns the same. */
+int check_watchdog(const Settings *settings, SettingsError *error);

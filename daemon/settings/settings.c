@@ -297,9 +297,16 @@ static int read_daemon_file(Settings *s, const char *directory, const char *name
                             SettingsError *error)
 {
         AUTO(free) char *path = join(directory, name);
-        Target t = { daemon_settings, N_DAEMON_SETTINGS, s, .daemon = s, .error = error };
+        int lines[N_DAEMON_SETTINGS] = { 0 };
+        Target t = { daemon_settings, N_DAEMON_SETTINGS, s, .daemon = s, .lines = lines,
+                     .error = error };
         int r = path ? read_target(&t, path) : -ENOMEM;
 
+        if (r == 0 && lines[DAEMON_ROW_watchdog_pool]) {
+                free(s->watchdog_file);
+                s->watchdog_file = MOVE_PTR(path);
+                s->watchdog_line = lines[DAEMON_ROW_watchdog_pool];
+        }
         return r == -ENOENT ? 0 : r;
 }
 
@@ -394,7 +401,9 @@ static int read_pools(Settings *s, SettingsError *error)
 
         for (char **name = names; r == 0 && name && *name; name++)
                 r = read_pool(s, directory, *name, error);
-        return r < 0 ? r : check_pools(s, error);
+        if (r == 0)
+                r = check_pools(s, error);
+        return r < 0 ? r : check_watchdog(s, error);
 }
 
 /* --- all of it --- */
@@ -447,6 +456,7 @@ void settings_free(Settings *s)
                 remove_semaphore(s, s->n_semaphores - 1);
         free(s->semaphores);
         free(s->directory);
+        free(s->watchdog_file);
         free(s);
 }
 

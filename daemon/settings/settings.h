@@ -90,6 +90,8 @@ typedef struct Settings {
         SemaphoreSetting *semaphores;
         unsigned n_semaphores;
         char *directory;
+        char *watchdog_file; /* where WatchdogPool= stands, for messages; NULL: it does not */
+        int watchdog_line;
 } Settings;
 
 /* Where a config is wrong. */
@@ -104,12 +106,13 @@ typedef struct SettingsError {
  * exactly one of Module=, Command= and Builtin=, that what it names exists (a module in
  * BROOD_MODULE_PATH or the installed directory, a command as an executable), that what is not yet
  * there (Scaling= other than static, Concurrency= other than process, Slots= other than 1) is
- * refused, and that no two pools name one handler. What a module offers is checked later, by
- * loading it. `module` becomes the path that was found, `command[0]` too, both within
- * RootDirectory=; `start_method` of a Command= is START_SPAWN; `handlers` of Builtin=exec defaults
- * to "exec", its max_attempts to 1 and its poison_deaths and breaker_deaths to 0. Users and groups
- * are looked up and files of variables read; what this process may not read or do is said by
- * settings_check_rights() (settings/rights.h), since others may check a config.
+ * refused, that no two pools name one handler, and that WatchdogPool= names a pool with one. What
+ * a module offers is checked later, by loading it. `module` becomes the path that was found,
+ * `command[0]` too, both within RootDirectory=; `start_method` of a Command= is START_SPAWN;
+ * `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and its poison_deaths and
+ * breaker_deaths to 0. Users and groups are looked up and files of variables read; what this
+ * process may not read or do is said by settings_check_rights() (settings/rights.h), since others
+ * may check a config.
  *
  * Returns 0, -ENOMEM, or -EINVAL with *error filled. */
 int settings_read(Settings **ret, const char *directory, bool optional, SettingsError *error);
