@@ -238,6 +238,9 @@ void pool_forker_failed(Pool *pool, Forker *forker, const char *why)
                   pool->core->name, (int)forker->pid, why);
         free(pool->change_error);
         pool->change_error = strdup(why);
+        if (forker == pool->forker)
+                (void)snprintf(pool->start_error, sizeof(pool->start_error),
+                               "the fork server can not serve: %s", why);
         if (forker != pool->next_forker)
                 return;
         pool->next_forker = NULL;
@@ -254,6 +257,15 @@ static bool start_another(Pool *pool)
                forker_start(pool, pool->next_settings, &pool->next_forker) == 0;
 }
 
+/* One that was to replace another. */
+static void forker_failed_again(Pool *pool, usec_t now)
+{
+        if (!pool->start_error[0])
+                (void)snprintf(pool->start_error, sizeof(pool->start_error),
+                               "the fork server died while it loaded the module");
+        restart_failed_start(&pool->forker_restart, &pool->breaker, now, entropy_u64());
+}
+
 void pool_forker_gone(Pool *pool, Forker *forker)
 {
         usec_t now = clock_steady();
@@ -265,8 +277,7 @@ void pool_forker_gone(Pool *pool, Forker *forker)
                 if (forker->ready)
                         restart_died(&pool->forker_restart, now);
                 else
-                        restart_failed_start(&pool->forker_restart, &pool->breaker, now,
-                                             entropy_u64());
+                        forker_failed_again(pool, now);
         }
         forker_free(forker);
         pool_touch(pool);
@@ -355,6 +366,8 @@ static void start(Pool *pool, unsigned n, usec_t now)
                         log_event(LOG_FIELDS(.pool = pool->core->name), LEVEL_WARNING,
                                   "pool=%s: can not start a worker: %s", pool->core->name,
                                   strerror(-r));
+                        (void)snprintf(pool->start_error, sizeof(pool->start_error), "%s",
+                                       strerror(-r));
                         restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
                         earliest = MIN(earliest, seat->restart.not_before);
                         continue;
@@ -436,6 +449,7 @@ void pool_worker_ready(Pool *pool, Worker *w, usec_t now)
 
         if (w->seat < pool->n_seats)
                 restart_ready(&pool->seats[w->seat].restart, &pool->breaker);
+        pool->start_error[0] = '\0';
         if (was_open)
                 log_event(LOG_FIELDS(.pool = pool->core->name, .id = MESSAGE_POOL_RECOVERED),
                           LEVEL_NOTICE, "pool=%s: a worker is ready again, the breaker closes",
@@ -446,6 +460,14 @@ void pool_worker_ready(Pool *pool, Worker *w, usec_t now)
 static bool asked_for(const Worker *w)
 {
         return w->end == END_RETIRED || w->end == END_SHUTDOWN;
+}
+
+static void note_start_error(Pool *pool, const Worker *w)
+{
+        if (w->pid)
+                obituary_words(w, pool->start_error, sizeof(pool->start_error));
+        else
+                (void)snprintf(pool->start_error, sizeof(pool->start_error), "%s", w->end_detail);
 }
 
 /* What its death means for its seat. */
@@ -461,10 +483,12 @@ static void judge(Pool *pool, Worker *w, usec_t now)
         seat->worker = NULL;
         if (asked_for(w))
                 return;
-        if (w->prepared || w->end == END_FORKER)
+        if (w->prepared || w->end == END_FORKER) {
                 restart_died(&seat->restart, now);
-        else
+        } else {
+                note_start_error(pool, w);
                 restart_failed_start(&seat->restart, &pool->breaker, now, entropy_u64());
+        }
         if (pool->breaker.open && !was_open)
                 log_event(LOG_FIELDS(.pool = pool->core->name, .id = MESSAGE_POOL_FAILED),
                           LEVEL_ERROR,

@@ -52,6 +52,7 @@ typedef struct Pool {
         bool check;                    /* a worker or a number changed: fill again */
         bool full; /* a claimed job found no slot: those behind it must not overtake it */
         Breaker breaker;
+        char start_error[256];         /* why the last worker did not start; "": one has */
         SeatRestart forker_restart;
         struct event timer;            /* the earliest time at which a start is allowed again */
         Cgroup group;                   /* its cgroup */

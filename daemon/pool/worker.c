@@ -504,6 +504,7 @@ void worker_not_born(Worker *w, int error)
         log_event(LOG_FIELDS(.pool = w->pool->core->name, .worker = w->name), LEVEL_WARNING,
                   "worker=%s gen=%u could not be started: %s", w->name, w->generation,
                   strerror(error));
+        (void)snprintf(w->end_detail, sizeof(w->end_detail), "%s", strerror(error));
         w->dead = true;
         pool_worker_over(w->pool, w, clock_steady());
 }
