@@ -316,13 +316,15 @@ static void on_store(void *context)
 
 static int open_store(Supervisor *s)
 {
+        const StoreHooks hooks = { .wake = on_store, .context = s };
         char error[512];
         usec_t began = clock_steady();
+        int r = store_open(&s->store, s->options.state_directory, &s->core, s->base, &hooks, error,
+                           sizeof(error));
 
-        if (store_open(&s->store, s->options.state_directory, &s->core, s->base, on_store, s, error,
-                       sizeof(error)) < 0) {
+        if (r < 0) {
                 log_error("%s", error);
-                return -EIO;
+                return r;
         }
         if (s->core.last_seq)
                 log_info("the store has %llu jobs, %llu of them are to be done; read in %llu ms",

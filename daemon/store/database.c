@@ -41,6 +41,27 @@ void database_words(sqlite3 *db, char *to, size_t size)
                 (void)snprintf(to, size, "%s", words);
 }
 
+int database_errno(sqlite3 *db)
+{
+        int os = sqlite3_system_errno(db);
+
+        switch (sqlite3_errcode(db) & 0xff) {
+        case SQLITE_FULL:
+                return ENOSPC;
+        case SQLITE_BUSY:
+                return EBUSY;
+        case SQLITE_NOMEM:
+                return ENOMEM;
+        case SQLITE_READONLY:
+                return EROFS;
+        case SQLITE_CANTOPEN:
+        case SQLITE_IOERR:
+                return os ? os : EIO;
+        default:
+                return EBADMSG; /* what is there is not what it should be */
+        }
+}
+
 static int number(sqlite3 *db, const char *sql)
 {
         sqlite3_stmt *s = NULL;
@@ -158,9 +179,10 @@ int database_open(sqlite3 **ret, const char *directory, char *error, size_t erro
                 *ret = db;
                 return 0;
         }
+        r = db ? -database_errno(db) : -ENOMEM;
         (void)sqlite3_close(db);
         (void)snprintf(error, error_size, "%s: %s", path, words);
-        return -1;
+        return r;
 }
 
 void database_close(sqlite3 *db)

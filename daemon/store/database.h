@@ -16,7 +16,7 @@
 enum { DATABASE_LOG_SIZE = 4 * 1024 * 1024 };
 
 /* Opens the file in this directory, made if it is missing, and brings its schema up to date.
- * Returns 0, or -1 with `error` filled. */
+ * Returns 0, or -errno with `error` filled. */
 int database_open(sqlite3 **ret, const char *directory, char *error, size_t error_size);
 
 /* Moves what the log has into the file, and closes. */
@@ -27,3 +27,5 @@ int database_exec(sqlite3 *db, const char *sql);
 
 /* What went wrong last, in words that say what to do about it where that is known. */
 void database_words(sqlite3 *db, char *to, size_t size);
+/* The same as the errno that comes nearest. */
+int database_errno(sqlite3 *db);

@@ -32,6 +32,7 @@ enum {
         CHECKPOINT_PAGES = DATABASE_LOG_SIZE / 4096, /* of the log; then it is moved over */
         MAX_REMOVALS = 200,      /* old jobs that one batch deletes */
         RETRY_MS = 250,          /* until a store that failed is tried again */
+        PROGRESS_STEPS = 1000,   /* of SQLite's machine: some rows */
 };
 
 /* Somebody wants the large payloads of a job. */
@@ -56,8 +57,7 @@ struct Store {
         bool over;      /* written before the last time that it does */
         int done_fd;    /* the thread has handed back */
         struct event *done, *retry;
-        void (*wake)(void *context);
-        void *context;
+        StoreHooks hooks;
 
         /* In turns. */
         StoreBatch *writing;
@@ -71,6 +71,7 @@ struct Store {
         StoreBatch batches[2], *filling;
         bool working;      /* the thread has the batch */
         bool heard;        /* it has handed it back */
+        usec_t since;      /* it has been working */
         bool down;         /* the last batch failed */
         bool retry_due;
         char error[320];
@@ -344,7 +345,7 @@ static void gather_marks(Store *s)
                 }
 }
 
-static void hand_over(Store *s)
+static void hand_over(Store *s, usec_t now)
 {
         StoreBatch *batch = s->filling;
 
@@ -358,6 +359,7 @@ static void hand_over(Store *s)
         s->filling = s->writing;
         s->writing = batch;
         s->working = true;
+        s->since = now;
         give(s->go_fd);
 }
 
@@ -375,7 +377,7 @@ bool store_work(Store *s, usec_t now)
         any |= gather_from(s, core_next_request, UINT_MAX, now);
         any |= gather_from(s, core_next_removal, MAX_REMOVALS, now);
         gather_marks(s);
-        hand_over(s);
+        hand_over(s, now);
         return any;
 }
 
@@ -383,6 +385,11 @@ bool store_is_idle(const Store *s)
 {
         return !s->working && list_empty(&s->kept) && list_empty(&s->core->requests) &&
                list_empty(&s->core->marks) && list_empty(&s->fetches);
+}
+
+usec_t store_busy_since(const Store *s)
+{
+        return s->working && !s->heard ? s->since : 0;
 }
 
 int store_fetch(Store *s, Job *job)
@@ -421,7 +428,7 @@ static void on_done(evutil_socket_t fd, short what, void *context)
         Store *s = context;
 
         (void)hear(s); /* or the loop would hear of nothing else */
-        s->wake(s->context);
+        s->hooks.wake(s->hooks.context);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context)
@@ -429,7 +436,7 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
         Store *s = context;
 
         s->retry_due = true;
-        s->wake(s->context);
+        s->hooks.wake(s->hooks.context);
 }
 
 static int make_events(Store *s, struct event_base *base)
@@ -443,6 +450,26 @@ static int make_events(Store *s, struct event_base *base)
         return s->done && s->retry && event_add(s->done, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+static int on_progress(void *context)
+{
+        Store *s = context;
+
+        s->hooks.busy(s->hooks.context);
+        return 0;
+}
+
+/* Reads everything, and says now and then that it still does. */
+static int load(Store *s, char *words, size_t size)
+{
+        int r;
+
+        if (s->hooks.busy)
+                sqlite3_progress_handler(s->db, PROGRESS_STEPS, on_progress, s);
+        r = loader_run(s->db, s->core, words, size);
+        sqlite3_progress_handler(s->db, 0, NULL, NULL);
+        return r < 0 ? -database_errno(s->db) : 0;
+}
+
 static int set_up(Store *s, const char *directory, struct event_base *base, char *error,
                   size_t size)
 {
@@ -452,16 +479,18 @@ static int set_up(Store *s, const char *directory, struct event_base *base, char
         if (asprintf(&s->path, "%s/" STORE_FILE, directory) < 0 ||
             asprintf(&s->log_path, "%s/" STORE_FILE "-wal", directory) < 0)
                 return -ENOMEM;
-        if (database_open(&s->db, directory, error, size) < 0)
-                return -1;
+        r = database_open(&s->db, directory, error, size);
+        if (r < 0)
+                return r;
         if (writer_init(&s->writer, s->db) != SQLITE_OK) {
                 database_words(s->db, words, sizeof(words));
                 (void)snprintf(error, size, "%s: %s", s->path, words);
-                return -1;
+                return -database_errno(s->db);
         }
-        if (loader_run(s->db, s->core, words, sizeof(words)) < 0) {
+        r = load(s, words, sizeof(words));
+        if (r < 0) {
                 (void)snprintf(error, size, "%s: %s", s->path, words);
-                return -1;
+                return r;
         }
         (void)sqlite3_wal_hook(s->db, note_log, s);
         r = make_events(s, base);
@@ -469,18 +498,17 @@ static int set_up(Store *s, const char *directory, struct event_base *base, char
 }
 
 int store_open(Store **ret, const char *directory, Core *core, struct event_base *base,
-               void (*wake)(void *context), void *context, char *error, size_t error_size)
+               const StoreHooks *hooks, char *error, size_t error_size)
 {
         Store *s = calloc(1, sizeof(*s));
         int r;
 
         if (!s) {
                 (void)snprintf(error, error_size, "no memory for the store");
-                return -1;
+                return -ENOMEM;
         }
         s->core = core;
-        s->wake = wake;
-        s->context = context;
+        s->hooks = *hooks;
         s->go_fd = s->done_fd = -1;
         s->filling = &s->batches[0];
         s->writing = &s->batches[1];
@@ -496,7 +524,7 @@ int store_open(Store **ret, const char *directory, Core *core, struct event_base
         if (!error[0])
                 (void)snprintf(error, error_size, "the store: %s", strerror(-r));
         store_close(s);
-        return -1;
+        return r;
 }
 
 static void free_fetches(List *list)

@@ -17,10 +17,16 @@
 
 typedef struct Store Store;
 
-/* Opens what is in the directory and reads it into core; starts the thread. `wake` is called in the
- * loop when the thread has something to say: settle then. Returns 0, or -1 with `error` filled. */
+typedef struct StoreHooks {
+        void (*wake)(void *context); /* in the loop: the thread has something to say; settle then */
+        void (*busy)(void *context); /* while it is opened: it is being read; NULL: nobody asks */
+        void *context;
+} StoreHooks;
+
+/* Opens what is in the directory and reads it into core; starts the thread. Returns 0, or -errno
+ * with `error` filled. */
 int store_open(Store **ret, const char *directory, Core *core, struct event_base *base,
-               void (*wake)(void *context), void *context, char *error, size_t error_size);
+               const StoreHooks *hooks, char *error, size_t error_size);
 
 /* Waits for the batch that is under way, and closes. */
 void store_close(Store *store);
@@ -30,6 +36,10 @@ bool store_work(Store *store, usec_t now);
 
 /* Is nothing under way, and nothing asked for? */
 bool store_is_idle(const Store *store);
+
+/* Since when the thread has had its work and not answered (as the `now` of store_work()); 0: it is
+ * at rest. A store that fails answers too. */
+usec_t store_busy_since(const Store *store);
 
 /* Brings large payloads of a job back: it gets EVENT_FETCHED, with them, or, where they could not
  * be read, without. Returns 0 or -ENOMEM. */

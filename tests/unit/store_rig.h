@@ -37,10 +37,12 @@ static inline void world_give_up(evutil_socket_t fd UNUSED, short what UNUSED, v
         fail_msg("nothing has happened for %d seconds", WORLD_PATIENCE);
 }
 
-/* Opens the store; 0 or -1 with w->error. */
+/* Opens the store; 0 or -errno with w->error. */
 static inline int world_try_open(World *w)
 {
-        return store_open(&w->store, w->directory, &w->r->core, w->base, world_wake, w, w->error,
+        const StoreHooks hooks = { .wake = world_wake, .context = w };
+
+        return store_open(&w->store, w->directory, &w->r->core, w->base, &hooks, w->error,
                           sizeof(w->error));
 }
 

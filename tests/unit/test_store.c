@@ -765,7 +765,7 @@ static void a_row_that_makes_no_sense_is_told_and_nothing_is_opened(void **state
                 core_fini(&w->r->core);
                 rig_init(w->r, &limits);
                 world_sql(w, cases[i].sql);
-                CHECK(world_try_open(w) == -1, cases[i].sql);
+                CHECK(world_try_open(w) == -EBADMSG, cases[i].sql);
                 if (!strstr(w->error, cases[i].words) || !strstr(w->error, w->path))
                         fail_msg("%s: %s", cases[i].sql, w->error);
         }
@@ -801,7 +801,7 @@ static void what_is_not_ours_is_refused_with_words(void **state UNUSED)
                 else
                         write_file(w->path, "This is a letter to a friend, and it is longer than "
                                             "the header of a database, of a hundred bytes.");
-                CHECK(world_try_open(w) == -1, cases[i].name);
+                CHECK(world_try_open(w) == -EBADMSG, cases[i].name);
                 if (!strstr(w->error, cases[i].words) || !strstr(w->error, w->path))
                         fail_msg("%s: %s", cases[i].name, w->error);
                 w->store = NULL;
@@ -815,13 +815,13 @@ static void a_directory_that_is_missing_or_read_only_is_told(void **state UNUSED
 
         memcpy(directory, w->directory, sizeof(directory));
         (void)snprintf(w->directory, sizeof(w->directory), "/tmp/brood-unit-is-not-there");
-        assert_int_equal(world_try_open(w), -1);
+        assert_int_equal(world_try_open(w), -ENOENT);
         assert_non_null(strstr(w->error, "unable to open"));
         memcpy(w->directory, directory, sizeof(directory));
         if (geteuid() == 0)
                 return; /* nothing is read-only for root */
         assert_int_equal(chmod(w->directory, 0500), 0);
-        assert_int_equal(world_try_open(w), -1);
+        assert_int_equal(world_try_open(w), -EACCES);
         assert_non_null(strstr(w->error, "unable to open"));
         assert_int_equal(chmod(w->directory, 0700), 0);
 }
