@@ -3,7 +3,7 @@
 #include "lifecycle.h"
 
 #include "api/pending.h"
-#include "ops/service.h"
+#include "ops/log.h"
 #include "pool/fields.h"
 #include "store/store.h"
 #include "supervisor.h"
@@ -45,7 +45,6 @@ void lifecycle_run(Supervisor *s)
         open_doors(s, true);
         log_event(LOG_FIELDS(.id = MESSAGE_READY), LEVEL_NOTICE, "broodd %s is ready: %u pools",
                   BROOD_VERSION, s->settings->n_pools);
-        service_ready();
 }
 
 void lifecycle_drain(Supervisor *s)
@@ -55,6 +54,7 @@ void lifecycle_drain(Supervisor *s)
         log_notice("draining: no new jobs");
         s->lifecycle.phase = PHASE_DRAINING;
         open_doors(s, false);
+        announce_draining(s);
 }
 
 void lifecycle_resume(Supervisor *s)
@@ -83,9 +83,9 @@ void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
         }
         log_event(LOG_FIELDS(.id = MESSAGE_STOPPING), LEVEL_NOTICE, "stopping: %s; %u jobs run",
                   why, pools_running(&s->pools));
-        service_stopping(why);
         l->phase = PHASE_FINISH;
         l->why = why;
+        announce_stopping(s);
         l->force = force;
         l->status = status;
         open_doors(s, false);

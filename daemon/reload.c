@@ -69,6 +69,7 @@ static void answer(Supervisor *s, const SettingsError *error)
 {
         VarlinkCall *call;
 
+        announce_reloaded(s, error);
         while ((call = pending_take(&s->reload_calls)))
                 if (error)
                         api_error_config(call, error->file, error->line, error->message);
@@ -389,6 +390,7 @@ static void begin_reload(Supervisor *s)
         Settings *candidate = NULL;
 
         s->reload_wanted = false;
+        announce_reload(s);
         list_splice(&s->reload_calls, &s->next_reload_calls);
         if (settings_read(&candidate, s->options.config, s->options.config_optional, &error) < 0 ||
             settings_check_rights(candidate, &error) < 0) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,9 @@ static bool deliver_events(Supervisor *s, usec_t now)
 
         while ((job = core_next_event(&s->core, &events))) {
                 any = true;
-                if (events & EVENT_ENDED)
+                if (job == s->announce.probe.job)
+                        probe_event(s, events);
+                else if (events & EVENT_ENDED)
                         ending_note(&s->ending, job, now);
                 if (events & ~(unsigned)EVENT_CLAIMED) /* it was admitted before it runs */
                         api_job_event(&s->api, job, events & ~(unsigned)EVENT_CLAIMED, now);
@@ -93,6 +96,7 @@ static void supervisor_settle(Supervisor *s, usec_t now)
         ending_tell(&s->ending, false, now);
         watch_flush(&s->api);
         api_resume_reading(&s->api);
+        announce_settled(s, now);
         arm_core_timer(s, now);
         if (log_is_waiting() && s->log_ready)
                 (void)event_add(s->log_ready, NULL);
@@ -169,6 +173,22 @@ static const char *api_state(void *context)
 
 /* --- the ground --- */
 
+/* Logs why the daemon can not start, and tells who has started it. Returns `error`. */
+static int fail(Supervisor *s, int error, const char *format, ...) PRINTF(3, 4);
+
+static int fail(Supervisor *s, int error, const char *format, ...)
+{
+        char why[1024];
+        va_list args;
+
+        va_start(args, format);
+        (void)vsnprintf(why, sizeof(why), format, args);
+        va_end(args);
+        log_error("%s", why);
+        announce_failed(s, -error, why);
+        return error;
+}
+
 static int make_directory(const char *path, mode_t mode)
 {
         char copy[4096];
@@ -187,16 +207,17 @@ static int make_directory(const char *path, mode_t mode)
         return mkdir(copy, mode) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static void say_who_holds(int fd, const char *path)
+static int say_who_holds(Supervisor *s, int fd, const char *path)
 {
         char text[64];
         ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
         text[n > 0 ? n : 0] = '\0';
         text[strcspn(text, "\n")] = '\0';
-        log_error("%s is held by another daemon or what it left (pid %s): one daemon per state "
-                  "directory",
-                  path, text[0] ? text : "unknown");
+        return fail(s, -EBUSY,
+                    "%s is held by another daemon or what it left (pid %s): one daemon per state "
+                    "directory",
+                    path, text[0] ? text : "unknown");
 }
 
 /* Held, through its descriptor, by us, the fork servers and the workers: whoever gets it knows that
@@ -205,23 +226,18 @@ static int lock_state_directory(Supervisor *s)
 {
         AUTO(fd_close) int fd = -1;
         char path[4096], pid[32];
-        int n;
+        int n = make_directory(s->options.state_directory, 0700);
 
-        if (make_directory(s->options.state_directory, 0700) < 0) {
-                log_error("%s can not be made: %s", s->options.state_directory, strerror(errno));
-                return -errno;
-        }
+        if (n < 0)
+                return fail(s, n, "%s can not be made: %s", s->options.state_directory,
+                            strerror(-n));
         (void)snprintf(path, sizeof(path), "%s/lock", s->options.state_directory);
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0) {
-                log_error("%s: %s", path, strerror(errno));
-                return -errno;
-        }
+        if (fd < 0)
+                return fail(s, -errno, "%s: %s", path, strerror(errno));
         for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
-                if (waited >= LOCK_WAIT_MS) {
-                        say_who_holds(fd, path);
-                        return -EBUSY;
-                }
+                if (waited >= LOCK_WAIT_MS)
+                        return say_who_holds(s, fd, path);
                 (void)poll(NULL, 0, LOCK_STEP_MS);
         }
         n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
@@ -240,9 +256,7 @@ static int open_runtime_directory(Supervisor *s)
                 s->pools.runtime_dir = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
                 r = s->pools.runtime_dir < 0 ? -errno : 0;
         }
-        if (r < 0)
-                log_error("%s: %s", path, strerror(-r));
-        return r;
+        return r < 0 ? fail(s, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
 static void raise_open_files(Supervisor *s)
@@ -292,9 +306,11 @@ static int read_first_config(Supervisor *s, Settings **ret)
                 r = -EINVAL;
         }
         if (r == -ENOMEM)
-                log_error("%s: no memory to read it", s->options.config);
-        else if (r < 0)
+                return fail(s, r, "%s: no memory to read it", s->options.config);
+        if (r < 0) {
                 reload_log_error(&error, "");
+                announce_reloaded(s, &error);
+        }
         return r;
 }
 
@@ -303,9 +319,7 @@ static int open_listener(Supervisor *s)
         char error[256] = "";
         int r = listener_open(&s->listener, s->options.socket, error, sizeof(error));
 
-        if (r < 0)
-                log_error("%s", error[0] ? error : strerror(-r));
-        return r;
+        return r < 0 ? fail(s, r, "%s", error[0] ? error : strerror(-r)) : 0;
 }
 
 /* The thread has something to say: the turn ends with settling, as every turn does. */
@@ -314,18 +328,23 @@ static void on_store(void *context)
         ((Supervisor *)context)->dirty = true;
 }
 
+static void on_store_busy(void *context)
+{
+        announce_busy(context);
+}
+
 static int open_store(Supervisor *s)
 {
-        const StoreHooks hooks = { .wake = on_store, .context = s };
+        const StoreHooks hooks = { on_store, on_store_busy, s };
         char error[512];
         usec_t began = clock_steady();
-        int r = store_open(&s->store, s->options.state_directory, &s->core, s->base, &hooks, error,
-                           sizeof(error));
+        int r;
 
-        if (r < 0) {
-                log_error("%s", error);
-                return r;
-        }
+        announce_busy(s); /* the database may have to be put in order first, in one long step */
+        r = store_open(&s->store, s->options.state_directory, &s->core, s->base, &hooks, error,
+                       sizeof(error));
+        if (r < 0)
+                return fail(s, r, "%s", error);
         if (s->core.last_seq)
                 log_info("the store has %llu jobs, %llu of them are to be done; read in %llu ms",
                          (unsigned long long)(s->core.open + s->core.kept),
@@ -347,7 +366,7 @@ static int set_up(Supervisor *s)
         lifecycle_init(&s->lifecycle);
         s->listener.fd = -1;
         core_init(&s->core, &none);
-        if (orphans_adopt() < 0 || make_loop(s) < 0 ||
+        if (orphans_adopt() < 0 || make_loop(s) < 0 || announce_loop(s) < 0 ||
             pools_init(&s->pools, &s->core, &s->turn) < 0)
                 return -ENOMEM;
         s->pools.forker_decided = reload_decided;
@@ -401,6 +420,7 @@ static void tear_down(Supervisor *s)
                 event_free(s->stop_timer);
         if (s->log_ready)
                 event_free(s->log_ready);
+        announce_fini(s);
         turn_fini(&s->turn);
         if (s->base)
                 event_base_free(s->base);
@@ -410,13 +430,11 @@ static void tear_down(Supervisor *s)
 
 static void loop(Supervisor *s)
 {
-        bool listening = false;
-
         while (s->lifecycle.phase != PHASE_OVER) {
                 supervisor_settle(s, clock_steady());
                 turn_flush(&s->turn);
-                if (!listening && s->lifecycle.phase == PHASE_RUNNING)
-                        listening = listener_start(&s->listener, &s->api) == 0;
+                if (!s->listening && s->lifecycle.phase == PHASE_RUNNING)
+                        s->dirty |= s->listening = listener_start(&s->listener, &s->api) == 0;
                 if (s->dirty || s->api.dirty || s->pools.dirty || s->lifecycle.phase == PHASE_OVER)
                         continue;
                 if (event_base_loop(s->base, EVLOOP_ONCE) < 0)
@@ -433,11 +451,14 @@ int supervisor_run(const SupervisorOptions *options)
         if (!s)
                 return 1;
         s->options = *options;
+        announce_init(s);
         r = set_up(s);
         if (r == 0) {
                 loop(s);
                 status = s->lifecycle.status;
                 log_notice("stopped");
+        } else if (!s->announce.failure[0]) {
+                (void)fail(s, r, "the daemon can not start: %s", strerror(-r));
         }
         tear_down(s);
         log_close();

@@ -7,6 +7,7 @@
  * what is into what should be, until nothing is left to do; then everything that was written is
  * sent. */
 
+#include "announce.h"
 #include "api/api.h"
 #include "api/listener.h"
 #include "core/core.h"
@@ -38,9 +39,11 @@ typedef struct Supervisor {
         Listener listener;
         Lifecycle lifecycle;
         EndingLog ending;
+        Announce announce;
         struct event *signals[4], *core_timer, *stop_timer;
         struct event *log_ready; /* the journal has room again; NULL: lines go elsewhere */
         usec_t armed; /* what core_timer is set to */
+        bool listening; /* clients are served */
         bool dirty;
 } Supervisor;
 
