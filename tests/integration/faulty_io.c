@@ -6,9 +6,10 @@
  *
  * that call, or any of them (*), fails with this error on every file whose name holds "brood.db",
  * and PART if it is given, or not what follows a '!' there. Calls are write, pwrite64, fdatasync,
- * fsync and ftruncate; a write may also be "short": half of it is done, the rest fails. Each
- * failure leaves one byte in the file $BROOD_FAULTS.count, so that a test sees that there were
- * some. */
+ * fsync, ftruncate and pread64; a write may also be "short": half of it is done, the rest fails.
+ * With HANG for an errno the call waits for as long as the order stands, and with SLOW for 20 ms;
+ * then it is done. Each of these leaves one byte in the file $BROOD_FAULTS.count, so that a test
+ * sees that there were some. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -70,6 +72,29 @@ static void count(const char *control)
         (void)syscall(SYS_close, fd);
 }
 
+static void pause_ms(int ms)
+{
+        const struct timespec t = { .tv_nsec = ms * 1000000L };
+
+        (void)nanosleep(&t, NULL);
+}
+
+/* Does what the order says of this call. Returns the errno; 0: it is to be done after all. */
+static int obey(const char *control, const char *error)
+{
+        char call[16], now[16], part[16];
+
+        count(control);
+        if (strcmp(error, "SLOW") == 0)
+                pause_ms(20);
+        else if (strcmp(error, "HANG") == 0)
+                while (read_order(control, call, now, part) && strcmp(now, "HANG") == 0)
+                        pause_ms(5);
+        else
+                return strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
+        return 0;
+}
+
 /* The errno with which this call is to fail now; 0: with none. `*ret_short` where it is to do half
  * of its work first. */
 static int fault(const char *name, int fd, int *ret_short)
@@ -84,8 +109,7 @@ static int fault(const char *name, int fd, int *ret_short)
             is_ours(fd, part)) {
                 if (ret_short)
                         *ret_short = strcmp(call, "short") == 0;
-                r = strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
-                count(control);
+                r = obey(control, error);
         }
         errno = saved;
         return r;
@@ -112,6 +136,17 @@ EXPORT ssize_t write(int fd, const void *data, size_t n)
 EXPORT ssize_t pwrite64(int fd, const void *data, size_t n, off_t at)
 {
         return write_some("pwrite64", fd, data, n, at);
+}
+
+EXPORT ssize_t pread64(int fd, void *data, size_t n, off_t at)
+{
+        int error = fault("pread64", fd, NULL);
+
+        if (error) {
+                errno = error;
+                return -1;
+        }
+        return syscall(SYS_pread64, fd, data, n, at);
 }
 
 static int on_file(const char *name, long number, int fd, long argument)
