@@ -743,6 +743,33 @@ static void a_handler_belongs_to_one_pool(void **state)
         assert_wrong(*state, "pools/p.pool", second, ELEMENTS(second));
 }
 
+static void the_watchdogs_pool_is_there_and_has_a_handler(void **state)
+{
+        static const Wrong cases[] = {
+                { "[Daemon]\n\nWatchdogPool=q\n", 3, "WatchdogPool=q: there is no such pool" },
+                { "[Daemon]\nWatchdogPool=p.pool\n", 2, "WatchdogPool=p.pool: there is no such" },
+                { "[Daemon]\nWatchdogPool=p\n", 2, "WatchdogPool=p: a probe needs a handler" },
+        };
+        Fixture *f = *state;
+
+        (void)read_pool(f, "[Pool]\nCommand=/bin/true\n");
+        assert_null(f->settings->watchdog_pool);
+        assert_wrong(f, "brood.conf", cases, ELEMENTS(cases));
+        write_file(f, "brood.conf", "[Daemon]\nWatchdogPool=p\n");
+        write_file(f, "brood.conf.d/1.conf", "[Daemon]\nLogLevel=debug\nWatchdogPool=nope\n");
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_non_null(strstr(f->error.file, "/brood.conf.d/1.conf"));
+        assert_int_equal(f->error.line, 3);
+        write_file(f, "brood.conf.d/2.conf", "[Daemon]\nWatchdogPool=\n");
+        read_well(f); /* none, after all */
+        assert_null(f->settings->watchdog_pool);
+        write_file(f, "brood.conf.d/2.conf", "[Daemon]\nWatchdogPool=p\n");
+        (void)read_pool(f, "[Pool]\nCommand=/bin/true\nHandlers=a b\n");
+        assert_string_equal(f->settings->watchdog_pool, "p");
+        (void)read_pool(f, "[Pool]\nBuiltin=exec\n");
+        assert_string_equal(f->settings->watchdog_pool, "p");
+}
+
 static void a_pools_name_is_letters_digits_and_two_signs(void **state)
 {
         Fixture *f = *state;
@@ -903,6 +930,7 @@ int main(void)
                 TEST(large_payloads_are_four_kib_or_as_given_or_off),
                 TEST(what_a_pool_needs_or_cannot_have_is_told),
                 TEST(a_handler_belongs_to_one_pool),
+                TEST(the_watchdogs_pool_is_there_and_has_a_handler),
                 TEST(a_pools_name_is_letters_digits_and_two_signs),
                 TEST(what_is_no_file_is_refused),
                 TEST(a_reload_keeps_workers_that_are_made_the_same),
