@@ -20,7 +20,7 @@
 #define RESTORE_TIME    (60 * USEC_PER_SEC) /* the same of the store: one step may be long */
 #define STOP_MARGIN     (10 * USEC_PER_SEC) /* after StopTimeout=, to end everything by force */
 #define OWED_INTERVAL   (USEC_PER_SEC / 4)  /* what was not taken is offered again */
-#define START_MARGIN    (60 * USEC_PER_SEC) /* beyond the time that failing starts take */
+#define START_MARGIN    (30 * USEC_PER_SEC) /* beyond the time that failing starts take */
 
 enum { RESTLESS_DEATHS = 20 }; /* of a pool's workers; it is not waited for any more */
 
@@ -179,12 +179,17 @@ static void become_ready(Supervisor *s, usec_t now)
 
 /* --- more time --- */
 
-/* Until when more time may be asked for, and up to when at the most; 0: nothing takes time. */
+/* Until when more time may be asked for, and up to when at the most; 0: nothing takes time.
+ *
+ * What hangs gets no more of it, the less so as the service manager counts more time for the
+ * watchdog too. */
 static usec_t extend_until(const Supervisor *s, usec_t *ret_limit)
 {
         const Announce *a = &s->announce;
         usec_t end = 0;
 
+        if (a->watchdog.silent)
+                return 0;
         if (s->lifecycle.phase >= PHASE_FINISH ||
             (s->lifecycle.phase == PHASE_DRAINING &&
              (pools_running(&s->pools) || !store_is_idle(s->store)))) {

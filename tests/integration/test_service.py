@@ -102,6 +102,14 @@ def daemon(manager, pools=None, start=True, ready=True, env=None, **keys):
     return d
 
 
+INTERVAL = 1.0 * (4 if SANITIZED else 1)
+
+
+def watched(m, pools=None, watchdog_pool=None, **keys):
+    conf = "[Daemon]\n" + ("WatchdogPool=%s\n" % watchdog_pool if watchdog_pool else "")
+    return daemon(m, pools, conf=conf + keys.pop("conf", ""), **keys)
+
+
 def late_pool(d, **keys):
     """A pool whose workers wait for the file that is returned."""
     d.write("late.sh", LATE)
@@ -203,6 +211,20 @@ def test_ready_with_a_paused_pool():
             d.call("PausePool", pool="late")
             at = m.wait_for("READY", "1")
             assert "pool late is paused" in m.heard[at][1]["STATUS"]
+
+
+@limit(120)
+def test_ready_in_the_end():
+    """Workers that never get ready, and may take for ever: READY=1 comes nevertheless."""
+    with Manager() as m:
+        d = daemon(m, {"diag": diag(start_timeout="1s")}, start=False)
+        with d:
+            late_pool(d, start_timeout="infinity", kill_after="100ms")
+            began = time.monotonic()
+            d.start(ready=False)
+            at = m.wait_for("READY", "1", seconds=60)
+            assert 35 < time.monotonic() - began < 40
+            assert "pool late has 0 of 2 workers" in m.heard[at][1]["STATUS"]
 
 
 def test_more_time_to_start():
@@ -448,8 +470,8 @@ def test_stop():
 
 
 def test_drain():
-    """While jobs run out STATUS says so and more time is asked for; then no more; nor beyond
-    StopTimeout=."""
+    """While jobs run out STATUS says so and more time is asked for, not beyond StopTimeout=; when
+    they have no more."""
     with Manager() as m:
         with daemon(m, conf="[Daemon]\nStopTimeout=2s\n") as d:
             at = m.wait_for("READY", "1") + 1
@@ -471,6 +493,28 @@ def test_drain():
             d.call("Drain")
             m.listen(1.5)
             assert not m.all("EXTEND_TIMEOUT_USEC", at), "nothing runs"
+
+
+def test_no_more_time_for_what_hangs():
+    """A storage thread that hangs gets no more time to drain."""
+    with Manager(watchdog=INTERVAL) as m:
+        d = watched(m, start=False)
+        faults = Faults(d)
+        with d:
+            d.start()
+            m.wait_for("WATCHDOG")
+            faults.begin("fdatasync HANG")
+            with d.connect() as c, d.connect() as drainer:
+                c.send("Submit", {"job": {"handler": "echo"}})
+                until(lambda: faults.count() > 0, "it hangs")
+                drainer.send("Drain")
+                m.wait_for("EXTEND_TIMEOUT_USEC")
+                d.wait_log("watchdog: the storage thread")
+                at = len(m.read().heard)
+                m.listen(2.5)
+                assert not m.all("EXTEND_TIMEOUT_USEC", at)
+                faults.end()
+                c.receive()
 
 
 # --- a start that fails ---
@@ -537,14 +581,6 @@ def test_config_that_can_not_be_used():
 
 
 # --- signs of life ---
-
-INTERVAL = 1.0 * (4 if SANITIZED else 1)
-
-
-def watched(m, pools=None, watchdog_pool=None, **keys):
-    conf = "[Daemon]\n" + ("WatchdogPool=%s\n" % watchdog_pool if watchdog_pool else "")
-    return daemon(m, pools, conf=conf + keys.pop("conf", ""), **keys)
-
 
 def pings(m, since=0):
     return [t for t, _ in m.all("WATCHDOG") if t > since]
