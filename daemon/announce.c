@@ -72,6 +72,8 @@ static StatusFacts collect(const Supervisor *s)
 
                 f.workers += n.workers;
                 f.busy += n.busy;
+                if (pool->removed)
+                        continue;
                 f.pools++;
                 f.serving += !pool->breaker.open && !pool->core->paused && ready_workers(pool) > 0;
         }
@@ -391,11 +393,13 @@ void announce_draining(Supervisor *s)
         if (s->announce.ready) /* else it is the start that takes time */
                 begin_again(&s->announce);
         s->announce.quiet = 0;
+        probe_look(s, false, clock_steady());
 }
 
 void announce_stopping(Supervisor *s)
 {
         begin_again(&s->announce);
+        probe_look(s, false, clock_steady()); /* nobody waits for that one */
         say(s, service_stopping);
 }
 

@@ -744,6 +744,24 @@ def test_watchdog_excuses():
             assert d.status()["jobs"]["queued"] == 0, "the probe was called back"
 
 
+def test_drain_calls_a_probe_back():
+    """A probe that hangs does not hold a daemon that is to drain or to stop."""
+    for signalled in False, True:
+        with Manager(watchdog=4) as m:
+            pools = {"diag": diag(min_workers=1, kill_after="100ms")}
+            with watched(m, pools, "diag") as d:
+                m.wait_for("WATCHDOG")
+                until(lambda: d.pool_status()["busy"] == 0, "the first one has ended")
+                os.kill(d.pids()[0], signal.SIGSTOP)
+                until(lambda: d.pool_status()["busy"] == 1, "the next one is under way")
+                began = time.monotonic()
+                if signalled:
+                    d.stop()
+                else:
+                    d.call("Drain")
+                assert time.monotonic() - began < slow(1.5)
+
+
 def test_watchdog_pool_in_the_config():
     """WatchdogPool= names a pool that is there, and a reload changes it."""
     with Manager(watchdog=INTERVAL) as m, watched(m, start=False) as d:
