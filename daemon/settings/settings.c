@@ -19,7 +19,7 @@
 #include "settings/table.h"
 #include "settings/words.h"
 
-enum { LONGEST_POOL_NAME = 64, MOST_SECTIONS = 4, MOST_KEYS = 64 };
+enum { LONGEST_POOL_NAME = 64, MOST_SECTIONS = 8, MOST_KEYS = 64 };
 
 /* A file that is being read. */
 typedef struct Target {
@@ -106,8 +106,12 @@ static int unknown_key(const Target *t, const char *file, int line, const char *
 static int wrong_value(const Target *t, const char *file, int line, const Setting *s,
                        const char *value)
 {
-        char expected[200];
+        char expected[300];
 
+        if (s->type->explain) {
+                s->type->explain(value, expected, sizeof(expected));
+                return settings_fault(t->error, file, line, "%s=: %s", s->key, expected);
+        }
         return settings_fault(t->error, file, line, "%s=%.*s: expected %s", s->key,
                               shown_length(value, 200), value,
                               setting_expected(s, expected, sizeof(expected)));

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "settings/identity.h"
+#include "settings/principals.h"
 
 #define SETTING_UNSET UINT64_MAX /* also what "infinity" is kept as: no limit of ours */
 #define SETTING_UNSET_NUMBER INT64_MIN /* of a NUMBER, which may be -1 */
@@ -50,6 +51,7 @@ typedef struct Limit {
 #define SETTING_C_LIMIT_SECONDS Limit
 #define SETTING_C_LIMIT_USEC Limit
 #define SETTING_C_LIMIT_NICE Limit
+#define SETTING_C_PRINCIPALS Principals *
 #define SETTING_C_LogLevel LogLevel
 #define SETTING_C_Durability Durability
 #define SETTING_C_StartMethod StartMethod

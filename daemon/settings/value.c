@@ -347,6 +347,52 @@ const SettingType setting_type_ENVIRONMENT = {
         .noun = "NAME=value, with every quote closed and known escapes",
 };
 
+/* --- users and groups --- */
+
+static void unset_principals(void *place)
+{
+        principals_free(*(Principals **)place);
+        *(Principals **)place = NULL;
+}
+
+static bool equal_principals(const void *a, const void *b)
+{
+        return principals_equal(*(Principals *const *)a, *(Principals *const *)b);
+}
+
+static int parse_principals(const Setting *s UNUSED, const char *text, void *to)
+{
+        char why[256];
+        Principals *p;
+        int r = principals_parse(&p, text, why, sizeof(why));
+
+        if (r < 0)
+                return r;
+        unset_principals(to);
+        *(Principals **)to = p;
+        return 0;
+}
+
+static void explain_principals(const char *text, char *to, size_t size)
+{
+        Principals *p;
+        int r;
+
+        (void)snprintf(to, size, "its names could not be looked up just now");
+        r = principals_parse(&p, text, to, size);
+        if (r == 0)
+                principals_free(p); /* the user database has changed its mind */
+}
+
+const SettingType setting_type_PRINCIPALS = {
+        .parse = parse_principals,
+        .unset = unset_principals,
+        .equal = equal_principals,
+        .noun = "users, @groups or *",
+        .empty = "",
+        .explain = explain_principals,
+};
+
 /* --- enums --- */
 
 static int parse_enum(const Setting *s, const char *text, void *to)

@@ -15,6 +15,9 @@ typedef struct SettingType {
         const char *noun;          /* what is expected: "a whole number" */
         const char *empty;         /* what an assignment to nothing means; NULL: the default */
         void (*write_bound)(int64_t bound, char *to, size_t size); /* NULL: has no bounds */
+        /* What is wrong with the text that was refused, in place of "expected" and the noun; NULL:
+         * that says it. */
+        void (*explain)(const char *text, char *to, size_t size);
         const char *const *words;  /* of an enum; ended by NULL */
         unsigned first_word;       /* the value of words[0] */
 } SettingType;
@@ -53,6 +56,6 @@ extern const SettingType setting_type_SPAN, setting_type_SPAN_OR_OFF, setting_ty
         setting_type_NUMBER, setting_type_SWITCH, setting_type_PERCENT, setting_type_MODE,
         setting_type_TEXT, setting_type_WORDS, setting_type_COMMAND, setting_type_ENVIRONMENT,
         setting_type_PATHS, setting_type_LIMIT, setting_type_LIMIT_SECONDS,
-        setting_type_LIMIT_USEC, setting_type_LIMIT_NICE,
+        setting_type_LIMIT_USEC, setting_type_LIMIT_NICE, setting_type_PRINCIPALS,
         setting_type_LogLevel, setting_type_Durability, setting_type_StartMethod,
         setting_type_Concurrency, setting_type_Scaling;

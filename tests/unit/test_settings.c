@@ -339,7 +339,7 @@ static void unknown_words_are_refused_with_a_hint(void **state)
         static const Wrong daemon[] = {
                 { "[Deamon]\n", 1, "unknown section [Deamon]: did you mean [Daemon]?" },
                 { "\n[Pool]\n", 2,
-                  "unknown section [Pool]: expected [Daemon], [Queue] or [Semaphores]" },
+                  "unknown section [Pool]: expected [Daemon], [Queue], [Access] or [Semaphores]" },
                 { "[Settings]\na=1\n", 1, "unknown section [Settings]: expected" },
                 { "[queue]\n", 1, "unknown section [queue]: did you mean [Queue]?" },
                 { "[Queue]\nmaxqueued=1\n", 2,
@@ -416,6 +416,51 @@ static void values_out_of_range_or_misspelled_are_refused(void **state)
         assert_wrong(*state, "pools/p.pool", pool, ELEMENTS(pool));
         assert_int_equal(remove(((Fixture *)*state)->path), 0);
         assert_wrong(*state, "brood.conf", daemon, ELEMENTS(daemon));
+}
+
+static void access_lists_are_read_and_an_unknown_name_is_refused(void **state)
+{
+        static const Wrong daemon[] = {
+                { "[Access]\nSubmit=root\nSubmit=root nobody-of-this-name\n", 3,
+                  "Submit=: there is no user 'nobody-of-this-name'; expected names or numbers of "
+                  "users, @groups, or *" },
+                { "\n[Access]\nOperate=@no-such-group\n", 3,
+                  "Operate=: there is no group 'no-such-group'; expected" },
+                { "[Access]\nSee=4294967295\n", 2, "See=: 4294967295 is no number of a user" },
+                { "[Access]\nMaxConnections=many\n", 2, "MaxConnections=many: expected a whole" },
+                { "[Access]\nSubmitt=*\n", 2,
+                  "unknown key 'Submitt' in [Access]: did you mean 'Submit'?" },
+        };
+        Fixture *f = *state;
+
+        write_file(f, "brood.conf", "[Access]\nSubmit=root @adm\nSee=\nMaxRate=5\nMaxBytes=1K\n");
+        write_file(f, "pools/p.pool", "[Pool]\nBuiltin=exec\nSubmit=1000\n");
+        read_well(f);
+        assert_true(principals_match(f->settings->submit, 0, NULL, 0));
+        assert_false(principals_match(f->settings->submit, 1000, NULL, 0));
+        assert_non_null(f->settings->see); /* nobody, and that is set */
+        assert_true(principals_nobody(f->settings->see));
+        assert_null(f->settings->operate);
+        assert_int_equal(f->settings->user_max_connections, 1024);
+        assert_int_equal(f->settings->user_max_rate, 5);
+        assert_int_equal(f->settings->user_max_bytes, 1024);
+        assert_int_equal(f->settings->user_max_queued, 0);
+        assert_true(principals_match(f->settings->pools[0].submit, 1000, NULL, 0));
+        write_file(f, "brood.conf.d/1.conf", "[Access]\nSubmit=\nSubmit=daemon\n");
+        read_well(f);
+        assert_false(principals_match(f->settings->submit, 0, NULL, 0));
+        assert_int_equal(remove(f->path), 0);
+        assert_wrong(f, "brood.conf", daemon, ELEMENTS(daemon));
+}
+
+static void who_may_submit_is_no_reason_for_new_workers(void **state)
+{
+        Fixture *f = *state;
+        PoolSettings a = *read_pool(f, "[Pool]\nBuiltin=exec\nSubmit=root\n"), b = a;
+        Principals nobody = { 0 };
+
+        b.submit = &nobody;
+        assert_true(pool_settings_same_process(&a, &b));
 }
 
 static void lines_that_are_nothing_are_refused(void **state)
@@ -922,6 +967,8 @@ int main(void)
                 TEST(pools_are_sorted_by_name),
                 TEST(unknown_words_are_refused_with_a_hint),
                 TEST(values_out_of_range_or_misspelled_are_refused),
+                TEST(access_lists_are_read_and_an_unknown_name_is_refused),
+                TEST(who_may_submit_is_no_reason_for_new_workers),
                 TEST(lines_that_are_nothing_are_refused),
                 TEST(semaphores_have_free_names_and_the_last_size_wins),
                 TEST(semaphores_of_no_size_are_refused),
