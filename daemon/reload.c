@@ -135,12 +135,18 @@ static void limits_take_effect(Supervisor *s)
                                     .keep_max = s->settings->keep_finished_max,
                                     .keep_bytes = s->settings->keep_finished_bytes,
                                     .large = s->settings->large_payload,
+                                    .user = { s->settings->user_max_queued,
+                                              s->settings->user_max_bytes,
+                                              s->settings->user_max_running,
+                                              s->settings->user_max_rate },
                                     .own_uid = geteuid() };
+        bool opened;
 
         core_set_limits(&s->core, &limits);
         semaphores_take_effect(s);
+        opened = listener_open_to_all(&s->listener, access_names_anybody(s->settings));
+        api_settings_changed(&s->api, s->settings, opened);
         log_set_level(s->options.log_level ? s->options.log_level : (int)s->settings->log_level);
-        s->api.settings = s->settings;
         s->pools.settings = s->settings;
 }
 

@@ -70,10 +70,31 @@ Job *request_job(const Request *r, unsigned field)
                                  json_is_text(text) ? text : SLICE(""));
                 return NULL;
         }
-        job = core_find(r->api->core, &id, r->client->uid, r->client->operator);
+        job = client_find_job(r->client, &id);
         if (!job)
                 api_error_string(r->call, "io.brood.NoSuchJob", "id", text);
         return job;
+}
+
+Job *request_job_to_change(const Request *r, unsigned field)
+{
+        Job *job = request_job(r, field);
+
+        if (!job || job->uid == r->client->who.uid || r->client->rights.operate)
+                return job;
+        api_error_empty(r->call, "io.brood.AccessDenied");
+        return NULL;
+}
+
+bool request_may_submit(const Request *r, const CoreHandler *handler)
+{
+        const Pool *pool = handler->pool ? handler->pool->owner : NULL;
+        bool may = access_may_submit(&r->client->who, r->client->rights,
+                                     pool ? pool->settings : NULL);
+
+        if (!may)
+                api_error_empty(r->call, "io.brood.AccessDenied");
+        return may;
 }
 
 Pool *request_pool(const Request *r, unsigned field)
@@ -91,9 +112,9 @@ Pool *request_pool(const Request *r, unsigned field)
 
 bool request_may_operate(const Request *r)
 {
-        if (!r->client->operator)
+        if (!r->client->rights.operate)
                 api_error_empty(r->call, "io.brood.AccessDenied");
-        return r->client->operator;
+        return r->client->rights.operate;
 }
 
 /* --- methods --- */
@@ -167,7 +188,9 @@ static void on_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessa
         /* Descriptors ride on the last message of what was read with them. */
         bool with_fds = c->n_fds && varlink_stream_unread(&server->in) == 0;
 
-        if (i >= ELEMENTS(methods) || !methods[i]) {
+        if (c->refused) {
+                client_refuse(c, call);
+        } else if (i >= ELEMENTS(methods) || !methods[i]) {
                 not_implemented(call, m);
         } else if (with_fds && i != IO_BROOD_SUBMIT) {
                 varlink_invalid_parameter(call, "descriptors");
@@ -257,6 +280,7 @@ int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Setti
                                    .url = "", .too_large = "io.brood.TooLarge",
                                    .max_backlog = CLIENT_SOFT_LIMIT,
                                    .call = on_call, .output = on_output, .gone = on_gone } };
+        api->access.settings = settings;
         list_init(&api->clients);
         list_init(&api->paused);
         list_init(&api->watchers);
@@ -295,6 +319,50 @@ void api_tell_draining(Api *api)
                 }
 }
 
+/* Does it tell, or will it, of a job of somebody else? */
+static bool shows_others(const VarlinkCall *call, uint32_t uid)
+{
+        if (!call->owner || call->owner_kind == CALL_PENDING || call->owner_kind == CALL_WATCH)
+                return false; /* a watcher is asked each time */
+        return call->owner_kind == CALL_FOLLOW ? follow_shows_others(call, uid)
+                                               : wait_shows_others(call, uid);
+}
+
+static VarlinkCall *call_that_shows_others(Client *c)
+{
+        VarlinkCall *call;
+
+        LIST_FOREACH(&c->server.calls, call, in_server)
+                if (!call->answered && shows_others(call, c->who.uid))
+                        return call;
+        return NULL;
+}
+
+/* The client may see them no more. */
+static void end_calls_that_show_others(Client *c)
+{
+        VarlinkCall *call;
+
+        while ((call = call_that_shows_others(c))) { /* an answer may free any call */
+                on_gone(&c->server, call);
+                call->owner = NULL;
+                api_error_empty(call, "io.brood.AccessDenied");
+        }
+}
+
+void api_settings_changed(Api *api, Settings *settings, bool opened)
+{
+        Client *c;
+
+        api->settings = settings;
+        access_take_effect(&api->access, settings, opened);
+        LIST_FOREACH(&api->clients, c, link) {
+                client_look_up_rights(c);
+                if (!c->rights.see_all)
+                        end_calls_that_show_others(c);
+        }
+}
+
 void api_fini(Api *api)
 {
         Client *c;
@@ -303,5 +371,7 @@ void api_fini(Api *api)
                 client_free(c);
         varlink_service_fini(&api->service);
         varlink_interface_free(api->interface);
+        users_fini(&api->users);
+        access_fini(&api->access);
         buffer_fini(&api->change);
 }

@@ -6,6 +6,8 @@
  * A call is answered at once, or a Waiter stands in for it until the job that it waits for has got
  * so far. */
 
+#include "api/access.h"
+#include "api/users.h"
 #include "core/core.h"
 #include "pool/pools.h"
 #include "settings/settings.h"
@@ -33,8 +35,13 @@ struct Api {
         ApiLifecycle lifecycle;
         VarlinkService service;
         VarlinkInterface *interface;
+        Access access;
+        Users users;
         List clients; /* Client.link */
-        unsigned n_clients;
+        unsigned n_clients; /* without those that are only told that they are too many */
+        unsigned n_refused; /* those */
+        uint64_t turned_away; /* since the log was told, at turned_away_told (monotonic) */
+        usec_t turned_away_told;
         List paused;  /* Client.paused_link: not read until their replies are gone */
         List watchers; /* Watcher */
         Buffer change; /* what they are being told */
@@ -54,6 +61,11 @@ void api_job_event(Api *api, Job *job, unsigned events, usec_t now);
 
 /* Clients that were not read because of their replies are read again where those are gone. */
 void api_resume_reading(Api *api);
+
+/* A config comes into force, and with it who may do what; `opened`: as in access_take_effect().
+ * Connections that are there get the new rights; calls that show what they may not see any more are
+ * answered with AccessDenied. */
+void api_settings_changed(Api *api, Settings *settings, bool opened);
 
 /* Calls that wait for a pool's restart are answered where it is over. */
 void api_pool_changed(Api *api, Pool *pool);
@@ -101,6 +113,13 @@ void api_error_config(VarlinkCall *call, const char *file, int line, const char 
 /* The job that the field names, if the client may see it; else the call is answered (NoSuchJob or
  * InvalidParameter) and NULL returned. */
 Job *request_job(const Request *r, unsigned field);
+
+/* The same where it is to be changed: another user's needs the right to operate, else the call is
+ * answered (AccessDenied; NoSuchJob for who may not even see it). */
+Job *request_job_to_change(const Request *r, unsigned field);
+
+/* May the client submit to the handler's pool? Else the call is answered (AccessDenied). */
+bool request_may_submit(const Request *r, const CoreHandler *handler);
 
 /* The pool that the field names; else the call is answered and NULL returned. */
 Pool *request_pool(const Request *r, unsigned field);

@@ -6,13 +6,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
-#include "api/access.h"
+#include "api/door.h"
 #include "api/wait.h"
 #include "base/fd.h"
 #include "ops/log.h"
 #include "ops/message_ids.h"
+#include "varlink/json.h"
 
 size_t client_backlog(const Client *c)
 {
@@ -30,6 +32,8 @@ static void arm_stall(Client *c)
         usec_t left = c->api->settings->stall_timeout;
         struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
 
+        if (c->refused)
+                return; /* its time is set */
         if (left && left != USEC_INFINITY)
                 (void)event_add(&c->stall_timer, &t);
 }
@@ -55,12 +59,16 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         Client *c = context;
         usec_t limit = c->api->settings->stall_timeout;
 
+        if (c->refused) {
+                client_free(c);
+                return;
+        }
         if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT && list_empty(&c->streams))
                 return; /* it waits for jobs, not we for it */
         if (clock_monotonic() - c->connection.progress >= limit) {
-                log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->uid), LEVEL_NOTICE,
+                log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->who.uid), LEVEL_NOTICE,
                           "client uid=%u pid=%d dropped: it left %zu bytes of replies unread",
-                          c->uid, (int)c->pid, client_backlog(c));
+                          c->who.uid, (int)c->who.pid, client_backlog(c));
                 client_free(c);
         } else {
                 arm_stall(c);
@@ -69,9 +77,19 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
 
 static void tell_doomed(const Client *c)
 {
-        log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->uid), LEVEL_NOTICE,
-                  "client uid=%u pid=%d dropped: more than %d bytes of replies unread", c->uid,
-                  (int)c->pid, CLIENT_HARD_LIMIT);
+        log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->who.uid), LEVEL_NOTICE,
+                  "client uid=%u pid=%d dropped: more than %d bytes of replies unread", c->who.uid,
+                  (int)c->who.pid, CLIENT_HARD_LIMIT);
+}
+
+/* Nothing more of it counts. When its last reply is out the connection ends, and reading tells. */
+static void part(Client *c)
+{
+        bool over = !client_backlog(c);
+
+        if (over)
+                (void)shutdown(c->connection.fd, SHUT_RDWR);
+        link_read(&c->connection, over);
 }
 
 static int feed(Client *c, const char *bytes, size_t n)
@@ -86,7 +104,7 @@ static int feed(Client *c, const char *bytes, size_t n)
         }
         pause_if_ahead(c);
         if (c->server.broken)
-                link_read(&c->connection, false);
+                part(c);
         return 0;
 }
 
@@ -116,8 +134,8 @@ static void on_sent(Link *link)
         wait_streams_go_on(c);
         if (!list_empty(&c->paused_link))
                 c->api->dirty = true; /* perhaps it may be read again: settle looks */
-        if (c->server.broken && !client_backlog(c)) /* its last reply is out */
-                (void)shutdown(link->fd, SHUT_RDWR);
+        if (c->server.broken)
+                part(c);
 }
 
 void api_resume_reading(Api *api)
@@ -141,46 +159,90 @@ void api_resume_reading(Api *api)
         }
 }
 
-static void identify(Client *c, int fd)
+void client_look_up_rights(Client *c)
 {
-        struct ucred cred = { 0, (uid_t)-1, (gid_t)-1 };
-        socklen_t size = sizeof(cred);
-
-        (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size);
-        c->uid = cred.uid;
-        c->gid = cred.gid;
-        c->pid = cred.pid;
-        c->operator = access_operate(c->uid);
+        access_identify_groups(&c->api->access, c->connection.fd, &c->who);
+        c->rights = access_rights(&c->api->access, &c->who);
 }
 
-int client_new(Api *api, int fd)
+void client_refuse(Client *c, VarlinkCall *call)
+{
+        Buffer *b = varlink_error_begin(call, "io.brood.QuotaExceeded");
+
+        emit_string_member(b, "quota", SLICE("connections"));
+        emit_int_member(b, "limit", (int64_t)c->refused);
+        varlink_reply_end(call, false);
+        c->server.broken = true; /* nothing more is read */
+}
+
+static void count(Client *c)
+{
+        static const struct timeval refusal_time = { 1, 0 };
+
+        if (c->refused) {
+                c->api->n_refused++;
+                (void)evtimer_add(&c->stall_timer, &refusal_time);
+        } else {
+                c->api->n_clients++;
+        }
+        list_append(&c->api->clients, &c->link);
+}
+
+/* Makes the client; the socket and the identity are the caller's until it returns 0. */
+static int client_make(Api *api, int fd, const Identity *who, Rights rights, uint64_t refused)
 {
         static const LinkOps ops = { .feed = on_bytes, .ended = on_ended, .sent = on_sent };
         Client *c = calloc(1, sizeof(*c));
         int r;
 
-        if (!c) {
-                fd_close(fd);
+        if (!c)
                 return -ENOMEM;
-        }
         c->api = api;
-        identify(c, fd);
+        c->who = *who;
+        c->rights = rights;
+        c->refused = refused;
         list_init(&c->link);
         list_init(&c->paused_link);
         list_init(&c->attached);
         list_init(&c->streams);
+        c->user = refused ? NULL : users_enter(&api->users, who->uid);
         varlink_server_init(&c->server, &api->service, api->settings->max_message_size);
         evtimer_assign(&c->stall_timer, api->turn->base, on_stall, c);
-        r = link_init(&c->connection, api->turn, fd, &c->server.out, &ops, true);
+        r = c->user || refused ? link_init(&c->connection, api->turn, fd, &c->server.out, &ops, true)
+                               : -ENOMEM;
         if (r < 0) {
-                fd_close(fd);
+                if (c->user)
+                        users_leave(&api->users, c->user);
                 varlink_server_fini(&c->server);
                 free(c);
                 return r;
         }
-        list_append(&api->clients, &c->link);
-        api->n_clients++;
+        count(c);
         return 0;
+}
+
+int client_new(Api *api, int fd)
+{
+        Identity who;
+        Rights rights;
+        Verdict verdict;
+        int r = access_identify(&api->access, fd, &who);
+
+        if (r < 0) {
+                log_warning("a client is turned away: who it is can not be told: %s", strerror(-r));
+                fd_close(fd);
+                return 0;
+        }
+        rights = access_rights(&api->access, &who);
+        verdict = door_judge(api, &who, rights);
+        if (verdict != DOOR_SHUT)
+                r = client_make(api, fd, &who, rights,
+                                verdict == DOOR_REFUSED ? api->settings->user_max_connections : 0);
+        if (verdict != DOOR_SHUT && r == 0)
+                return 0;
+        identity_fini(&who);
+        fd_close(fd);
+        return r;
 }
 
 /* Its attached jobs end with it. */
@@ -204,11 +266,17 @@ void client_free(Client *c)
 {
         list_remove(&c->link);
         list_remove(&c->paused_link);
-        c->api->n_clients--;
+        if (c->refused)
+                c->api->n_refused--;
+        else
+                c->api->n_clients--;
+        if (c->user)
+                users_leave(&c->api->users, c->user);
         (void)event_del(&c->stall_timer);
         varlink_server_fini(&c->server); /* forgets what its calls wait for */
         end_attached(c);
         link_fini(&c->connection);
         close_fds(c);
+        identity_fini(&c->who);
         free(c);
 }

@@ -25,7 +25,7 @@ static void wrong_state(VarlinkCall *call, const Job *job)
 
 void method_cancel(const Request *r)
 {
-        Job *job = request_job(r, IO_BROOD_CANCEL_IN_ID);
+        Job *job = request_job_to_change(r, IO_BROOD_CANCEL_IN_ID);
         bool force = varlink_bool(r->scan, request_field(r, IO_BROOD_CANCEL_IN_FORCE));
 
         if (!job)
@@ -42,9 +42,9 @@ void method_cancel(const Request *r)
 
 void method_retry(const Request *r)
 {
-        Job *job = request_job(r, IO_BROOD_RETRY_IN_ID);
+        Job *job = request_job_to_change(r, IO_BROOD_RETRY_IN_ID);
 
-        if (!job)
+        if (!job || !request_may_submit(r, job->handler)) /* it is work anew */
                 return;
         if (!core_retry(r->api->core, job, r->now)) {
                 wrong_state(r->call, job);
@@ -62,9 +62,9 @@ static void pause_pool(const Request *r, unsigned field, bool paused)
                 return;
         pool->core->paused = paused;
         r->api->dirty = true;
-        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->uid), LEVEL_NOTICE,
+        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->who.uid), LEVEL_NOTICE,
                   "pool=%s: %s by uid=%u", pool->core->name, paused ? "paused" : "resumed",
-                  r->client->uid);
+                  r->client->who.uid);
         varlink_reply_empty(r->call);
 }
 
@@ -96,9 +96,9 @@ void method_scale_pool(const Request *r)
                 return;
         pool->min_workers = (unsigned)min;
         pool_touch(pool);
-        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->uid), LEVEL_NOTICE,
+        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->who.uid), LEVEL_NOTICE,
                   "pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min,
-                  r->client->uid);
+                  r->client->who.uid);
         varlink_reply_empty(r->call);
 }
 
@@ -114,8 +114,8 @@ void method_restart_pool(const Request *r)
                 api_error_config(r->call, pool->settings->file, 0, strerror(-e));
                 return;
         }
-        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->uid), LEVEL_NOTICE,
-                  "pool=%s: restart asked for by uid=%u", pool->core->name, r->client->uid);
+        log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->who.uid), LEVEL_NOTICE,
+                  "pool=%s: restart asked for by uid=%u", pool->core->name, r->client->who.uid);
         pending_add(r->call, &pool->restart_calls);
 }
 

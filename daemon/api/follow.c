@@ -77,6 +77,11 @@ void follow_gone(VarlinkCall *call)
         follower_free(call->owner);
 }
 
+bool follow_shows_others(const VarlinkCall *call, uint32_t uid)
+{
+        return ((const Follower *)call->owner)->job->uid != uid;
+}
+
 /* `text` stands in JSON as it is. */
 static void reply(VarlinkCall *call, bool err, const char *name, Slice text, bool continues)
 {

@@ -17,5 +17,8 @@ void follow_output(const Job *job, const JobOutput *output);
 /* The job has ended: so do the calls. */
 void follow_ended(Job *job);
 
+/* Does the call tell of a job of anybody but this user? */
+bool follow_shows_others(const VarlinkCall *call, uint32_t uid);
+
 /* The call's connection goes. */
 void follow_gone(VarlinkCall *call);

@@ -3,6 +3,7 @@
 #include "api/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +25,6 @@ static int accept_one(Listener *l)
 
         if (fd < 0)
                 return -errno;
-        if (l->api->n_clients >= l->api->settings->max_connections) {
-                log_warning("a client is turned away: MaxConnections=%llu",
-                            (unsigned long long)l->api->settings->max_connections);
-                fd_close(fd);
-                return 0;
-        }
         return client_new(l->api, fd);
 }
 
@@ -112,18 +107,37 @@ static int make_socket(Listener *l, const char *path, char *error, size_t size)
 {
         AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         int r = fd < 0 ? -errno : bind_at(fd, path, error, size);
+        struct stat st;
 
         if (r < 0)
                 return r;
         l->path = strdup(path);
-        if (!l->path || listen(fd, BACKLOG) < 0) {
+        if (!l->path || listen(fd, BACKLOG) < 0 || lstat(path, &st) < 0) {
                 r = l->path ? -errno : -ENOMEM;
                 (void)unlink(path);
                 (void)snprintf(error, size, "%s: %s", path, strerror(-r));
                 return r;
         }
+        l->device = st.st_dev;
+        l->inode = st.st_ino;
         l->fd = MOVE_FD(fd);
         return 0;
+}
+
+/* Whoever may write into the directory may have put something else there, which is not to be opened
+ * to anybody: the mode of the very file that was bound is changed, or none. */
+static int change_mode(const Listener *l, mode_t mode)
+{
+        AUTO(fd_close) int fd = open(l->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        char name[64];
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode) || st.st_dev != l->device || st.st_ino != l->inode)
+                return -ESTALE;
+        (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        return chmod(name, mode) < 0 ? -errno : 0;
 }
 
 static int take_passed(Listener *l, int n, char *error, size_t size)
@@ -151,6 +165,20 @@ int listener_open(Listener *l, const char *path, char *error, size_t size)
                 return n;
         }
         return n ? take_passed(l, n, error, size) : make_socket(l, path, error, size);
+}
+
+bool listener_open_to_all(Listener *l, bool open)
+{
+        int r;
+
+        if (!l->path)
+                return false;
+        r = change_mode(l, open ? 0666 : 0600);
+        if (r == 0)
+                return open;
+        log_error("%s: its mode can not be changed to %s: %s", l->path, open ? "0666" : "0600",
+                  strerror(-r));
+        return true;
 }
 
 int listener_start(Listener *l, Api *api)

@@ -11,6 +11,7 @@ typedef struct Listener {
         Api *api;
         int fd;     /* -1: closed */
         char *path; /* ours to unlink; NULL: it was passed to us */
+        uint64_t device, inode; /* of ours */
         struct event readable;
         struct event resume; /* after a pause for want of descriptors */
 } Listener;
@@ -18,6 +19,11 @@ typedef struct Listener {
 /* Takes the socket that the service manager passed, or makes one at `path`, in place of a stale
  * one. Returns 0, or -errno with why in error[0..size). */
 int listener_open(Listener *l, const char *path, char *error, size_t size);
+
+/* Lets all users connect (mode 0666), or only the daemon's own (0600), which is how it begins. A
+ * socket that was passed keeps the mode that it has. Returns whether the socket is ours and open to
+ * all, for all that is known. */
+bool listener_open_to_all(Listener *l, bool open);
 
 /* Begins to accept. Returns 0 or -ENOMEM. */
 int listener_start(Listener *l, Api *api);

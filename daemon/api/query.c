@@ -54,7 +54,7 @@ static bool matches(const Filter *f, const Job *job)
 {
         const Client *c = f->request->client;
 
-        return (c->operator|| job->uid == c->uid) &&
+        return client_sees(c, job->uid) &&
                (!f->by_state || job_shown_state(job) == f->state) &&
                (!f->pool.len || slice_is(f->pool, job->pool->name)) &&
                (!f->handler.len || slice_is(f->handler, job->handler->name)) &&
@@ -181,7 +181,7 @@ static void write_jobs(Buffer *b, const Worker *w, const Client *c)
                         const Job *job = slot_job(&w->slots[s], i);
 
                         if (job && job_shown_state(job) == JOB_RUNNING &&
-                            (c->operator|| job->uid == c->uid))
+                            client_sees(c, job->uid))
                                 emit_uuid(b, &job->id);
                 }
         emit_close(b, ']');

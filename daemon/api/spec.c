@@ -102,7 +102,7 @@ static bool read_handler(const Reader *r)
                 name = (Slice){ small, varlink_unescape(name, small) };
         r->spec->handler = core_find_handler(r->request->api->core, name);
         if (r->spec->handler && r->spec->handler->pool)
-                return true;
+                return request_may_submit(r->request, r->spec->handler);
         api_error_string(r->request->call, "io.brood.NoSuchHandler", "handler", name);
         return false;
 }
@@ -236,8 +236,8 @@ static void read_rest(const Reader *r)
         r->spec->attached = varlink_bool(scan, attached);
         if (r->spec->attached)
                 r->spec->has |= JOB_HAS_ATTACHED;
-        r->spec->uid = r->request->client->uid;
-        r->spec->gid = r->request->client->gid;
+        r->spec->uid = r->request->client->who.uid;
+        r->spec->gid = r->request->client->who.gid;
 }
 
 bool spec_parse(const Request *request, const VarlinkNode *node, int index, ParsedSpec *ret)

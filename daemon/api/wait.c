@@ -128,6 +128,19 @@ void wait_gone(VarlinkCall *call)
         call->owner = NULL;
 }
 
+bool wait_shows_others(const VarlinkCall *call, uint32_t uid)
+{
+        const Group *g = call->owner;
+        const Waiter *w = call->owner;
+        bool any = false;
+
+        if (call->owner_kind == CALL_WAITER)
+                return w->job && w->job->uid != uid;
+        for (unsigned i = 0; i < g->n; i++)
+                any |= g->waiters[i].job && g->waiters[i].job->uid != uid;
+        return any;
+}
+
 /* --- payloads that are only in the store --- */
 
 /* Is all there that a reply with the job carries? Else it is asked for; EVENT_FETCHED brings it, or
@@ -426,7 +439,7 @@ static bool attach_all(const Request *r, Group *g, const VarlinkNode *ids)
                 Uuid id;
 
                 if (uuid_parse(text, &id))
-                        job = core_find(r->api->core, &id, r->client->uid, r->client->operator);
+                        job = client_find_job(r->client, &id);
                 if (!job) {
                         group_free(g);
                         r->call->owner = NULL;

@@ -23,6 +23,9 @@ void wait_retried(const Request *r, Job *job);
 void wait_job(const Request *r);
 void wait_many(const Request *r);
 
+/* Does the call, which waits here, tell of a job of anybody but this user? */
+bool wait_shows_others(const VarlinkCall *call, uint32_t uid);
+
 /* The call's connection goes. */
 void wait_gone(VarlinkCall *call);
 

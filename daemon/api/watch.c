@@ -39,7 +39,7 @@ static bool wants(const Watcher *w, const Change *c)
         const Client *client = client_of(w->call);
 
         return w->kinds[c->kind] && (!w->pool || w->pool == c->pool) &&
-               (c->kind != KIND_JOB || client->operator || client->uid == c->uid);
+               (c->kind != KIND_JOB || client_sees(client, c->uid));
 }
 
 /* It is written once, however many watch. */

@@ -274,7 +274,7 @@ static void act(Slot *slot, Rung rung)
                 worker_leave(slot->worker, end, false, clock_steady());
                 worker_signal(slot->worker, SIGTERM);
         } else if (rung == RUNG_KILL) {
-                worker_kill(slot->worker, end, "%s of job %s", why, uuid_text(&job->id).text);
+                worker_kill(slot->worker, end, "%s", why); /* whose, is not for everybody */
         }
 }
 
@@ -604,10 +604,23 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
         handler_log(job->handler, broken, &job->id, now);
 }
 
+/* Runs of several users may have begun where answers were kept back: whose words they are, nobody
+ * can tell, and so nobody is shown them. */
+static void forget_mixed_words(Slot *slot, unsigned n_begun)
+{
+        for (unsigned i = 0; i < n_begun && i < slot->count; i++) {
+                const Job *job = slot_job(slot, i);
+
+                if (job && job->uid != slot->worker->words_uid)
+                        slot->worker->tail_written = 0;
+        }
+}
+
 void slot_bury(Slot *slot, usec_t now)
 {
         unsigned n = slot->page ? begun(slot, slot_page_begun(slot->page)) : 1;
 
+        forget_mixed_words(slot, n);
         for (bool first = true; slot->count; first = false) {
                 Job *job = part(slot);
 
