@@ -18,7 +18,7 @@
 typedef struct Access {
         const Settings *settings;
         PrincipalIds groups; /* all that the config names: others are of no interest */
-        bool opened; /* the socket is open to all users for the sake of those whom the config names */
+        bool opened; /* our own socket is open to all, for the sake of those that are named */
 } Access;
 
 typedef struct Identity {

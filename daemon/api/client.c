@@ -208,8 +208,9 @@ static int client_make(Api *api, int fd, const Identity *who, Rights rights, uin
         c->user = refused ? NULL : users_enter(&api->users, who->uid);
         varlink_server_init(&c->server, &api->service, api->settings->max_message_size);
         evtimer_assign(&c->stall_timer, api->turn->base, on_stall, c);
-        r = c->user || refused ? link_init(&c->connection, api->turn, fd, &c->server.out, &ops, true)
-                               : -ENOMEM;
+        r = -ENOMEM;
+        if (c->user || refused)
+                r = link_init(&c->connection, api->turn, fd, &c->server.out, &ops, true);
         if (r < 0) {
                 if (c->user)
                         users_leave(&api->users, c->user);

@@ -30,8 +30,8 @@ struct Client {
         struct event stall_timer;
 };
 
-/* Takes over a connected socket, or turns it away (api/door.h). Returns 0, or -errno with the socket
- * closed. */
+/* Takes over a connected socket, or turns it away (api/door.h). Returns 0, or -errno with the
+ * socket closed. */
 int client_new(Api *api, int fd);
 void client_free(Client *client);
 

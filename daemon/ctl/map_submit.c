@@ -95,11 +95,19 @@ static void refuse(Map *m, const Reply *reply)
         drop_waiting(m);
 }
 
+/* Is it a quota that is used up by jobs, which end? One of connections ends this one. */
+static bool quota_may_ease(const Reply *reply)
+{
+        const char *quota = json_string_value(json_object_get(reply->parameters, "quota"));
+
+        return strcmp(reply->error, "io.brood.QuotaExceeded") == 0 && quota &&
+               strcmp(quota, "connections") != 0;
+}
+
 /* All of a batch was refused. Half of it may do; the queue, if it is full, needs time. */
 static void refused(Map *m, const Reply *reply, usec_t now)
 {
-        bool full = strcmp(reply->error, "io.brood.QueueFull") == 0 ||
-                    strcmp(reply->error, "io.brood.QuotaExceeded") == 0;
+        bool full = strcmp(reply->error, "io.brood.QueueFull") == 0 || quota_may_ease(reply);
         bool fault = strcmp(reply->error, "io.brood.TooLarge") == 0 ||
                      strcmp(reply->error, "org.varlink.service.InvalidParameter") == 0;
 

@@ -7,7 +7,14 @@
 
 #include "ctl/print.h"
 
-/* {name} is a parameter of the error. The first line that fits counts. */
+#define MAY_NOT_SUBMIT                                                                             \
+        "access denied: this user may not submit this: Submit= of the handler's pool says who "    \
+        "may, or else Submit= in [Access] of brood.conf"
+#define MAY_SEE_NO_MORE                                                                            \
+        "access denied: the job is another user's, and this user may not see all any more (See= "  \
+        "in [Access] of brood.conf)"
+
+/* {verb} is the verb, any other {name} a parameter of the error. The first that fits counts. */
 static const struct {
         const char *error;
         const char *verb; /* NULL: any */
@@ -30,11 +37,24 @@ static const struct {
         { "io.brood.QueueFull", NULL,
           "the queue is full with {limit} jobs: try again later, or raise MaxQueued=" },
         { "io.brood.QuotaExceeded", NULL,
-          "{quota}={limit} is used up: wait for some jobs to end, or raise it" },
+          "the quota '{quota}' of this user, {limit}, is used up: [Access] of brood.conf sets it" },
         { "io.brood.TooLarge", NULL,
           "this is too large: {limit_bytes} bytes are the limit (MaxArgsSize=, MaxMessageSize=)" },
+        { "io.brood.AccessDenied", "submit", MAY_NOT_SUBMIT },
+        { "io.brood.AccessDenied", "run", MAY_NOT_SUBMIT },
+        { "io.brood.AccessDenied", "map", MAY_NOT_SUBMIT },
+        { "io.brood.AccessDenied", "cancel",
+          "access denied: the job is another user's, who can cancel it, and so can who may operate "
+          "(Operate= in [Access] of brood.conf)" },
+        { "io.brood.AccessDenied", "retry",
+          "access denied: a job can be retried by its user, if he may still submit to its pool "
+          "(Submit=), and by who may operate (Operate= in [Access] of brood.conf)" },
+        { "io.brood.AccessDenied", "wait", MAY_SEE_NO_MORE },
+        { "io.brood.AccessDenied", "follow", MAY_SEE_NO_MORE },
+        { "io.brood.AccessDenied", "get", MAY_SEE_NO_MORE },
         { "io.brood.AccessDenied", NULL,
-          "access denied: [Access] of brood.conf does not allow this to this user" },
+          "access denied: '{verb}' is for who may operate: root, the daemon's own user, and those "
+          "whom Operate= in [Access] of brood.conf names" },
         { "io.brood.Draining", NULL,
           "the daemon is draining and takes no new jobs (broodctl resume takes it back)" },
         { "io.brood.WaitTimeout", NULL, "the time is up, and job {id} is {state}" },
@@ -51,6 +71,32 @@ static const struct {
           "what listens there is not broodd: it has no {interface}" },
         { "org.varlink.service.PermissionDenied", NULL, "access denied" },
 };
+
+/* What a user has too much of, and what helps. */
+static const struct {
+        const char *quota, *words;
+} quotas[] = {
+        { "connections",
+          "this user has {limit} connections to the daemon, and may have no more at a time: close "
+          "some, or have MaxConnections= in [Access] of brood.conf raised" },
+        { "queued",
+          "this user has {limit} jobs that have not ended, and may have no more: wait for some, or "
+          "have MaxQueued= in [Access] of brood.conf raised" },
+        { "bytes",
+          "the jobs of this user that have not ended may take {limit} bytes, and would take more: "
+          "wait for some, or have MaxBytes= in [Access] of brood.conf raised" },
+        { "rate",
+          "this user may submit {limit} jobs a second: slow down, or have MaxRate= in [Access] of "
+          "brood.conf raised" },
+};
+
+static const char *find_quota(const char *quota)
+{
+        for (size_t i = 0; quota && i < ELEMENTS(quotas); i++)
+                if (strcmp(quotas[i].quota, quota) == 0)
+                        return quotas[i].words;
+        return NULL;
+}
 
 static const char *find_words(const char *verb, const char *error)
 {
@@ -74,7 +120,8 @@ static void append_value(Buffer *b, const json_t *value)
         free(text);
 }
 
-static void append_template(Buffer *b, const char *words, const json_t *parameters)
+static void append_template(Buffer *b, const char *words, const char *verb,
+                            const json_t *parameters)
 {
         while (*words) {
                 size_t n = strcspn(words, "{"), m;
@@ -86,7 +133,10 @@ static void append_template(Buffer *b, const char *words, const json_t *paramete
                         return;
                 m = strcspn(++words, "}");
                 (void)snprintf(name, sizeof(name), "%.*s", (int)m, words);
-                append_value(b, json_object_get(parameters, name));
+                if (strcmp(name, "verb") == 0)
+                        buffer_append_string(b, verb);
+                else
+                        append_value(b, json_object_get(parameters, name));
                 words += m + (words[m] == '}');
         }
 }
@@ -94,12 +144,15 @@ static void append_template(Buffer *b, const char *words, const json_t *paramete
 void words_append_error(Buffer *b, const char *verb, const char *error, const json_t *parameters)
 {
         const char *words = find_words(verb, error);
+        const char *quota = json_string_value(json_object_get(parameters, "quota"));
 
+        if (strcmp(error, "io.brood.QuotaExceeded") == 0 && find_quota(quota))
+                words = find_quota(quota);
         if (strcmp(error, "io.brood.ConfigInvalid") == 0 &&
             json_integer_value(json_object_get(parameters, "line")) == 0)
                 words = "{file}: {message}";
         if (words) {
-                append_template(b, words, parameters);
+                append_template(b, words, verb, parameters);
                 return;
         }
         buffer_printf(b, "the daemon refused: %s", error);

@@ -131,15 +131,19 @@ def load_interface(folder, name):
 
 
 class Connection:
-    """A client's connection. Every wait ends after `limit` seconds."""
+    """A client's connection, to a path or over a socket that is connected already. Every wait ends
+    after `limit` seconds."""
 
     def __init__(self, path, interface=None, limit=20):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connected = isinstance(path, socket.socket)
+        self.socket = path if connected else socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(limit)
         self.interface = interface
         self.limit = limit
         self.buffer = b""
         self.calls = []  # methods whose replies are still to come
+        if connected:
+            return
         try:
             self.socket.connect(path)
         except OSError:
