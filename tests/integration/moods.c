@@ -3,7 +3,7 @@
 /* A module that can be made to misbehave. [Settings]: `hang=FILE` makes its init wait while FILE is
  * there, `refuse=yes` makes it fail; `mood` is any text. Its handlers:
  *
- *     whisper {"text": "…"}   writes the text to stderr → {}
+ *     whisper {"text": "…"}   writes the text to stderr → {}; ends its worker with `die`
  *     swell   {"bytes": N}    → {"text": "xxx…"} with N of them
  *     fumble  {"file": "…"}   first waits for the file and fails; the next attempt → {"pid": P}
  *     doze    {"seconds": N}  waits, a quick run without it → {}; fails when it is cancelled
@@ -34,6 +34,8 @@ static int whisper(BroodJob *job)
         const char *text = json_string_value(json_object_get(brood_job_args(job), "text"));
 
         fprintf(stderr, "%s\n", text ? text : "");
+        if (json_is_true(json_object_get(brood_job_args(job), "die")))
+                _exit(1);
         return 0;
 }
 
