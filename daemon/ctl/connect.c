@@ -59,8 +59,9 @@ static int open_client(Ctl *ctl)
                 return STATUS_DONE;
         ctl->client = NULL;
         if (r == -EACCES || r == -EPERM)
-                say("cannot reach broodd at %s: %s: this user may not use it", ctl->socket,
-                    strerror(-r));
+                say("cannot reach broodd at %s: %s: this user may not use it ([Access] of "
+                    "brood.conf, or the socket's unit, says who may)",
+                    ctl->socket, strerror(-r));
         else
                 say("cannot reach broodd at %s: %s: is it running? (systemctl status broodd)",
                     ctl->socket, strerror(-r));

@@ -796,12 +796,12 @@ def test_broodctl_says_what_was_refused_and_who_may():
         program = shutil.copy(build("daemon", "ctl", "broodctl"), w.d.path("broodctl"))
         os.chmod(program, 0o755)
 
-        def ctl(uid, *args):
+        def ctl(uid, *args, status=4):
             done = subprocess.run([program, "--socket=" + w.d.socket_path, *args], cwd="/",
                                   user=uid, group=uid, extra_groups=[], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   timeout=slow(20))
-            assert done.returncode == 4, (args, done)
+            assert done.returncode == status, (args, done)
             assert done.stdout == "" and len(done.stderr.splitlines()) == 1, done
             return done.stderr
 
@@ -821,3 +821,5 @@ def test_broodctl_says_what_was_refused_and_who_may():
         assert "3 connections" in words and "MaxConnections= in [Access]" in words, words
         for s in crowd:
             s.close()
+        w.d.configure("")
+        assert "this user may not use it ([Access]" in ctl(BOB, "status", status=3)
