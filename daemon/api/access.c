@@ -49,7 +49,7 @@ void access_fini(Access *a)
 
 /* --- who somebody is --- */
 
-static void keep_named(const Access *a, const gid_t *gids, size_t n, Identity *who)
+static void keep_named(const Access *a, const gid_t *gids, size_t n, Peer *who)
 {
         for (size_t i = 0; i < n; i++)
                 if (principal_ids_have(&a->groups, gids[i]))
@@ -57,7 +57,7 @@ static void keep_named(const Access *a, const gid_t *gids, size_t n, Identity *w
 }
 
 /* All that do not fit on the stack; the kernel has said how many bytes. */
-static void read_many_groups(const Access *a, int fd, socklen_t size, Identity *who)
+static void read_many_groups(const Access *a, int fd, socklen_t size, Peer *who)
 {
         AUTO(free) gid_t *gids = size <= MOST_GROUPS * sizeof(gid_t) ? malloc(size) : NULL;
 
@@ -65,7 +65,7 @@ static void read_many_groups(const Access *a, int fd, socklen_t size, Identity *
                 keep_named(a, gids, size / sizeof(gid_t), who);
 }
 
-void access_identify_groups(const Access *a, int fd, Identity *who)
+void access_peer_groups(const Access *a, int fd, Peer *who)
 {
         gid_t usual[USUAL_GROUPS];
         socklen_t size = sizeof(usual);
@@ -80,7 +80,7 @@ void access_identify_groups(const Access *a, int fd, Identity *who)
                 read_many_groups(a, fd, size, who);
 }
 
-int access_identify(const Access *a, int fd, Identity *ret)
+int access_peer(const Access *a, int fd, Peer *ret)
 {
         struct ucred cred;
         socklen_t size = sizeof(cred);
@@ -89,20 +89,20 @@ int access_identify(const Access *a, int fd, Identity *ret)
                 return -errno;
         if (cred.uid == (uid_t)-1)
                 return -EPERM; /* the kernel does not know it */
-        *ret = (Identity){ .uid = cred.uid, .gid = cred.gid, .pid = cred.pid,
+        *ret = (Peer){ .uid = cred.uid, .gid = cred.gid, .pid = cred.pid,
                            .came_in_open = a->opened };
-        access_identify_groups(a, fd, ret);
+        access_peer_groups(a, fd, ret);
         return 0;
 }
 
-void identity_fini(Identity *who)
+void peer_fini(Peer *who)
 {
         principal_ids_clear(&who->groups);
 }
 
 /* --- what it may --- */
 
-static bool is_meant(const Principals *p, const Identity *who)
+static bool is_meant(const Principals *p, const Peer *who)
 {
         return p && principals_match(p, who->uid, who->groups.ids, who->groups.n);
 }
@@ -114,14 +114,14 @@ bool access_is_unlimited(uint32_t uid)
 
 /* Where Submit= is not set, who could connect may; but nobody could connect to a socket that is not
  * opened, and it is not opened for that. */
-static bool may_submit_at_all(const Access *a, const Identity *who)
+static bool may_submit_at_all(const Access *a, const Peer *who)
 {
         if (a->settings->submit)
                 return is_meant(a->settings->submit, who);
         return !a->opened && !who->came_in_open;
 }
 
-Rights access_rights(const Access *a, const Identity *who)
+Rights access_rights(const Access *a, const Peer *who)
 {
         bool operate = access_is_unlimited(who->uid) || is_meant(a->settings->operate, who);
 
@@ -130,7 +130,7 @@ Rights access_rights(const Access *a, const Identity *who)
                          .submit = operate || may_submit_at_all(a, who) };
 }
 
-bool access_may_submit(const Identity *who, Rights rights, const PoolSettings *pool)
+bool access_may_submit(const Peer *who, Rights rights, const PoolSettings *pool)
 {
         if (rights.operate || !pool || !pool->submit)
                 return rights.submit;

@@ -21,12 +21,12 @@ typedef struct Access {
         bool opened; /* our own socket is open to all, for the sake of those that are named */
 } Access;
 
-typedef struct Identity {
+typedef struct Peer {
         uint32_t uid, gid;
         pid_t pid;
         PrincipalIds groups; /* its own, as far as the config names them */
         bool came_in_open;   /* it would not have reached the socket, had that not been opened */
-} Identity;
+} Peer;
 
 typedef struct Rights {
         bool submit; /* where the pool has no Submit= */
@@ -43,15 +43,15 @@ void access_take_effect(Access *access, const Settings *settings, bool opened);
 void access_fini(Access *access);
 
 /* Who has connected? Returns 0 or -errno. */
-int access_identify(const Access *access, int fd, Identity *ret);
+int access_peer(const Access *access, int fd, Peer *ret);
 /* Its groups, after a config has come into force. */
-void access_identify_groups(const Access *access, int fd, Identity *who);
-void identity_fini(Identity *who);
+void access_peer_groups(const Access *access, int fd, Peer *who);
+void peer_fini(Peer *who);
 
-Rights access_rights(const Access *access, const Identity *who);
+Rights access_rights(const Access *access, const Peer *who);
 
 /* May it submit to this pool? NULL: one that is not there just now. */
-bool access_may_submit(const Identity *who, Rights rights, const PoolSettings *pool);
+bool access_may_submit(const Peer *who, Rights rights, const PoolSettings *pool);
 
 /* Root and the daemon's own user: quotas of users do not hold for them. */
 bool access_is_unlimited(uint32_t uid);

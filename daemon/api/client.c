@@ -66,7 +66,8 @@ static void on_stall(evutil_socket_t fd, short what, void *context)
         if (buffer_len(&c->server.out) <= CLIENT_SOFT_LIMIT && list_empty(&c->streams))
                 return; /* it waits for jobs, not we for it */
         if (clock_monotonic() - c->connection.progress >= limit) {
-                log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->who.uid), LEVEL_NOTICE,
+                log_event(LOG_FIELDS(.id = MESSAGE_CLIENT_DROPPED, .user = &c->who.uid),
+                          LEVEL_NOTICE,
                           "client uid=%u pid=%d dropped: it left %zu bytes of replies unread",
                           c->who.uid, (int)c->who.pid, client_backlog(c));
                 client_free(c);
@@ -161,7 +162,7 @@ void api_resume_reading(Api *api)
 
 void client_look_up_rights(Client *c)
 {
-        access_identify_groups(&c->api->access, c->connection.fd, &c->who);
+        access_peer_groups(&c->api->access, c->connection.fd, &c->who);
         c->rights = access_rights(&c->api->access, &c->who);
 }
 
@@ -189,7 +190,7 @@ static void count(Client *c)
 }
 
 /* Makes the client; the socket and the identity are the caller's until it returns 0. */
-static int client_make(Api *api, int fd, const Identity *who, Rights rights, uint64_t refused)
+static int client_make(Api *api, int fd, const Peer *who, Rights rights, uint64_t refused)
 {
         static const LinkOps ops = { .feed = on_bytes, .ended = on_ended, .sent = on_sent };
         Client *c = calloc(1, sizeof(*c));
@@ -224,10 +225,10 @@ static int client_make(Api *api, int fd, const Identity *who, Rights rights, uin
 
 int client_new(Api *api, int fd)
 {
-        Identity who;
+        Peer who;
         Rights rights;
         Verdict verdict;
-        int r = access_identify(&api->access, fd, &who);
+        int r = access_peer(&api->access, fd, &who);
 
         if (r < 0) {
                 log_warning("a client is turned away: who it is can not be told: %s", strerror(-r));
@@ -241,7 +242,7 @@ int client_new(Api *api, int fd)
                                 verdict == DOOR_REFUSED ? api->settings->user_max_connections : 0);
         if (verdict != DOOR_SHUT && r == 0)
                 return 0;
-        identity_fini(&who);
+        peer_fini(&who);
         fd_close(fd);
         return r;
 }
@@ -278,6 +279,6 @@ void client_free(Client *c)
         end_attached(c);
         link_fini(&c->connection);
         close_fds(c);
-        identity_fini(&c->who);
+        peer_fini(&c->who);
         free(c);
 }

@@ -18,7 +18,7 @@ struct Client {
         Api *api;
         Link connection;
         VarlinkServer server;
-        Identity who;
+        Peer who;
         Rights rights;
         User *user;    /* where its connection is counted; NULL: it is refused */
         uint64_t refused; /* it has too many: the limit, which it is told; 0: it is not refused */

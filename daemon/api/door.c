@@ -16,7 +16,7 @@
 enum { KEPT_FOR_OPERATORS = 8, MOST_REFUSALS = 16 };
 
 /* A flood is one line a second. */
-static void tell(Api *api, const Identity *who, const char *limit, uint64_t value)
+static void tell(Api *api, const Peer *who, const char *limit, uint64_t value)
 {
         usec_t now = clock_monotonic();
 
@@ -30,7 +30,7 @@ static void tell(Api *api, const Identity *who, const char *limit, uint64_t valu
         api->turned_away_told = now;
 }
 
-Verdict door_judge(Api *api, const Identity *who, Rights rights)
+Verdict door_judge(Api *api, const Peer *who, Rights rights)
 {
         uint64_t all = api->settings->max_connections + (rights.operate ? KEPT_FOR_OPERATORS : 0);
         uint64_t of_one = api->settings->user_max_connections;

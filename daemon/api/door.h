@@ -12,4 +12,4 @@ typedef enum Verdict {
 } Verdict;
 
 /* Judges a connection that has been accepted, and says in the log who is turned away. */
-Verdict door_judge(Api *api, const Identity *who, Rights rights);
+Verdict door_judge(Api *api, const Peer *who, Rights rights);

@@ -72,7 +72,7 @@ void core_fini(Core *core)
                 free(handler);
         }
         semaphores_fini(core);
-        users_fini(core);
+        user_forget_all(core);
         free(core->journal.changes);
         hashtable_fini(&core->ids);
         hashtable_fini(&core->keys);

@@ -37,7 +37,7 @@ CoreUser *user_get(Core *core, uint32_t uid)
         return user;
 }
 
-void users_fini(Core *core)
+void user_forget_all(Core *core)
 {
         for (size_t i = 0; i < core->users.size; i++)
                 if (core->users.entries[i].link)

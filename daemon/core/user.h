@@ -23,7 +23,7 @@ typedef struct CoreUser {
 CoreUser *user_get(Core *core, uint32_t uid);
 /* NULL: it has had no job. */
 CoreUser *user_find(const Core *core, uint32_t uid);
-void users_fini(Core *core);
+void user_forget_all(Core *core);
 
 /* May it have one more job of this size? 0 or CORE_E_USER_…. */
 int user_check(const Core *core, const CoreUser *user, uint64_t size);
