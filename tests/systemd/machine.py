@@ -5,16 +5,15 @@ A test is a function test_…(m) of a file test_*.py; m is a Machine that was bo
 the users member and colleague (in the group brood) and stranger (not), and a pool `diag`.
 """
 
-import base64
 import contextlib
 import json
 import os
 import re
 
-from box import Box, Failed, command_line, kill, until
+from box import HERE, Box, Failed, command_line, kill, until
 
-__all__ = ["DIAG", "Failed", "Machine", "SERVICE", "SOCKET", "Skip", "alone", "bare", "command_line",
-           "kill", "limit", "until", "v1"]
+__all__ = ["DIAG", "Failed", "Machine", "SERVICE", "SLOW", "SOCKET", "Skip", "alone", "bare", "command_line",
+           "kill", "limit", "unless", "until", "v1"]
 
 SERVICE = "broodd.service"
 SOCKET = "broodd.socket"
@@ -26,9 +25,23 @@ MinWorkers=2
 SpareWorkers=0
 """
 
+# Workers that take so many seconds to start; they serve `add` and `nap`.
+SLOW = """[Pool]
+Handlers=add nap
+Command=/bin/sh -c "sleep %s; exec /usr/bin/python3 /usr/local/lib/brood-test/worker.py"
+MinWorkers=2
+SpareWorkers=0
+"""
+
 
 class Skip(Exception):
     """This test cannot run here; the reason says why."""
+
+
+def unless(condition, why):
+    """Skips the test unless the condition holds."""
+    if not condition:
+        raise Skip(why)
 
 
 def bare(function):
@@ -89,6 +102,8 @@ class Machine(Box):
         for user in "member", "colleague":
             self.run("usermod", "-aG", "brood", user)
         self.pool("diag", DIAG)
+        self.copy(os.path.join(HERE, "..", "integration", "worker.py"),
+                  "/usr/local/lib/brood-test/worker.py")
 
     # --- configuration ---
 
@@ -153,14 +168,12 @@ class Machine(Box):
 
 
     def shell(self, text, *options, user="member"):
-        """Runs a shell script as an exec job to its end. Returns what it answered: stdout …"""
+        """Runs a shell script as an exec job to its end. Returns exit_status, stdout, stderr …"""
         done = self.ctl("submit", "exec", json.dumps({"argv": ["/bin/sh", "-c", text]}), "--wait",
                         "--json", *options, user=user, status=None)
-        reply = json.loads(done.out.splitlines()[-1])
-        job = reply["job"]
-        if reply["state"] == "succeeded":
-            return job["result"]
-        return job["error"]["details"]
+        if not done.out:
+            raise Failed("%s: status %d\n%s" % (text, done.status, done.err))
+        return json.loads(done.out.splitlines()[-1])["job"]["result"]
 
     def submit_shell(self, text, *options, user="member"):
         return self.submit("exec", {"argv": ["/bin/sh", "-c", text]}, *options, user=user)
@@ -168,6 +181,17 @@ class Machine(Box):
     def get(self, job, user="member"):
         reply = json.loads(self.ctl("get", "--json", job, user=user).out)
         return reply.get("job", reply)
+
+    def jobs(self, *filters, user="member"):
+        out = self.ctl("list", "--json", *filters, user=user).out
+        return [job for line in out.splitlines() for job in json.loads(line)["jobs"]]
+
+    def worker_list(self, pool):
+        return json.loads(self.ctl("workers", "--json", pool, user="root").out)["workers"]
+
+    def workers(self, pool):
+        """The pids of a pool's workers, as the box numbers them."""
+        return [worker["pid"] for worker in self.worker_list(pool)]
 
     def await_job(self, job, state, user="member", seconds=10):
         def there():
@@ -221,8 +245,3 @@ def text(value):
     if isinstance(value, list) and all(isinstance(v, int) for v in value):
         return bytes(value).decode(errors="replace")
     return value
-
-
-def decoded(payload):
-    """Text of a …_base64 field."""
-    return base64.b64decode(payload).decode(errors="replace")

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""What clients see of a restart: nothing but a little time."""
+
+import collections
+import json
+
+from machine import *
+
+# Eight clients that connect anew for each job; a call whose answer was lost is repeated with its id.
+CLIENTS = r"""
+import json, os, socket, sys, threading, time, uuid
+N, SECONDS = int(sys.argv[1]), float(sys.argv[2])
+refused, sent, lost = [], [], [0]
+end = time.monotonic() + SECONDS
+def call(method, parameters):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    try:
+        try:
+            s.connect("/run/brood/brood.sock")
+        except OSError as e:
+            refused.append(str(e))
+            raise
+        s.sendall(json.dumps({"method": method, "parameters": parameters}).encode() + b"\0")
+        data = b""
+        while not data.endswith(b"\0"):
+            part = s.recv(65536)
+            if not part:
+                raise ConnectionResetError("no answer")
+            data += part
+        return json.loads(data[:-1])
+    finally:
+        s.close()
+def submit(spec):
+    while True:
+        try:
+            answer = call("io.brood.Submit", {"job": spec})
+        except OSError:
+            lost[0] += 1
+            time.sleep(0.01)
+            continue
+        if "error" not in answer:
+            return
+        if answer["error"] != "io.brood.Draining":
+            refused.append(json.dumps(answer))
+            return
+        time.sleep(0.01)
+def client():
+    while time.monotonic() < end:
+        id = str(uuid.uuid4())
+        submit({"id": id, "handler": "exec", "max_attempts": 10, "args": {
+            "argv": ["/bin/sh", "-c", "echo %s >>/var/lib/brood/ran" % id]}})
+        sent.append(id)
+threads = [threading.Thread(target=client) for _ in range(N)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(json.dumps({"refused": refused, "sent": sent, "repeated": lost[0]}))
+"""
+
+
+@alone
+def test_a_restart_refuses_nobody(m):
+    """8 clients connect and submit while it is restarted and killed: none refused, lost or twice."""
+    m.drop_in("[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=50ms\n")
+    m.restart()
+    m.write("/tmp/clients.py", CLIENTS)
+    clients = m.begin("python3", "/tmp/clients.py", "8", "5", user="member")
+    old = m.main_pid()
+    for round in range(5):
+        m.run("sleep", "0.5")
+        if round % 2:
+            m.kill_main("KILL")
+            old = m.await_new_main(old)
+        else:
+            m.restart()
+            old = m.main_pid()
+    out, err = clients.communicate(timeout=40)
+    assert clients.returncode == 0, err
+    told = json.loads(out)
+    assert not told["refused"], told["refused"][:10]
+    assert len(told["sent"]) > 100 and told["repeated"] > 0
+    until(lambda: not [j for j in m.jobs("--handler=exec", "--limit=100000", user="root")
+                       if j["state"] not in ("succeeded", "failed")], "every job has ended", 30)
+    jobs = {job["id"]: job for job in m.jobs("--handler=exec", "--limit=100000", user="root")}
+    assert set(jobs) == set(told["sent"]), (len(jobs), len(told["sent"]))
+    runs = collections.Counter(m.read("/var/lib/brood/ran").split())
+    for id, job in jobs.items():
+        assert job["state"] == "succeeded", job
+        assert 1 <= runs[id] <= len(job["attempts"]), (runs[id], job)
