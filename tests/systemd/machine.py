@@ -209,6 +209,16 @@ class Machine(Box):
             return None
         return until(written, "a line in %s" % path, seconds)
 
+    # --- a user's own service manager ---
+
+    def as_user(self, user, *argv, **kwargs):
+        """Runs a command as in a session of the user, whose manager lingers."""
+        uid = self.run("id", "-u", user).out.strip()
+        if not self.exists("/var/lib/systemd/linger/" + user):
+            self.run("loginctl", "enable-linger", user)
+            self.run("systemctl", "start", "user@%s.service" % uid)
+        return self.run("env", "XDG_RUNTIME_DIR=/run/user/" + uid, *argv, user=user, **kwargs)
+
     # --- what is left in a unit ---
 
     def processes(self, unit=SERVICE):
@@ -217,6 +227,12 @@ class Machine(Box):
 
     def command_lines(self, unit=SERVICE):
         return [command_line(pid) for pid in self.processes(unit)]
+
+    def leaf_of(self, pid, unit=SERVICE):
+        """The control group below the unit's of a process, by its pid in the box."""
+        line, = [line for line in self.read("/proc/%d/cgroup" % pid).splitlines()
+                 if line.startswith("0::")]
+        return line.partition("/" + SLICE + unit)[2].strip("/")
 
     # --- the journal ---
 

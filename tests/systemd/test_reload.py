@@ -37,7 +37,7 @@ def test_reload_refuses_a_bad_config(m):
     assert done.status != 0, done
     until(lambda: m.is_active() == "active", "it is active again")
     assert m.main_pid() == pid
-    entry = m.await_message(r"diag\.pool:8:", "-u", SERVICE)
+    entry = m.await_message(r"diag\.pool:7:", "-u", SERVICE)
     assert "MinWorkers" in entry["MESSAGE"]
     assert m.call("echo", {"x": 1}) == {"x": 1}
     assert "diag.pool" in m.show("StatusText"), m.show("StatusText")

@@ -51,6 +51,7 @@ def client():
         submit({"id": id, "handler": "exec", "max_attempts": 10, "args": {
             "argv": ["/bin/sh", "-c", "echo %s >>/var/lib/brood/ran" % id]}})
         sent.append(id)
+        time.sleep(0.02)
 threads = [threading.Thread(target=client) for _ in range(N)]
 [t.start() for t in threads]
 [t.join() for t in threads]
