@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# A box: systemd as PID 1 of its own pid, mount, net, ipc, uts and cgroup namespaces, on a throw-away
-# overlay of this machine's root. Nothing that happens in it is seen outside, and after `stop` no
-# process, mount or cgroup of it is left. The machine itself need not run systemd.
+# A box: systemd as PID 1 of its own pid, mount, net, ipc, uts and cgroup namespaces, on a
+# throw-away overlay of this machine's root. Nothing that happens in it is seen outside, and after
+# `stop` no process, mount or cgroup of it is left. The machine itself need not run systemd.
 #
 # What is not private are the kernel's own settings and the clock (root inside is root outside):
 # therefore /proc/sys and /sys are read-only, and /dev has only what is harmless.
@@ -131,7 +131,8 @@ boot() {
         root=$dir/m/root
         mount -t tmpfs -o mode=755 box "$dir/m"
         mkdir "$dir"/m/{up,work,root}
-        [ -z "${BOX_FILES:-}" ] || tar -C "$dir/m/up" --xattrs --xattrs-include='*' -xpf "$BOX_FILES"
+        [ -z "${BOX_FILES:-}" ] ||
+                tar -C "$dir/m/up" --xattrs --xattrs-include='*' -xpf "$BOX_FILES"
         mount -t overlay box \
                 -o "lowerdir=/,upperdir=$dir/m/up,workdir=$dir/m/work" "$root"
         mount -t proc -o nosuid,nodev,noexec proc "$root/proc"

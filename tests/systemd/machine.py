@@ -12,8 +12,8 @@ import re
 
 from box import HERE, Box, Failed, command_line, kill, until
 
-__all__ = ["DIAG", "Failed", "Machine", "SERVICE", "SLOW", "SOCKET", "Skip", "alone", "bare", "command_line",
-           "kill", "limit", "unless", "until", "v1"]
+__all__ = ["DIAG", "Failed", "Machine", "SERVICE", "SLOW", "SOCKET", "Skip", "alone", "bare",
+           "command_line", "kill", "limit", "unless", "until", "v1"]
 
 SERVICE = "broodd.service"
 SOCKET = "broodd.socket"

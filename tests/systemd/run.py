@@ -107,7 +107,7 @@ def show(machine):
 
 def check_after(machine):
     """What holds after every test: no failed assertion, no core, no failed unit of brood."""
-    bad = machine.messages("-g", "[Aa]ssertion .*failed|runtime error:|AddressSanitizer")
+    bad = machine.messages("-g", "[Aa]ssertion [`'].*failed|runtime error:|AddressSanitizer")
     assert not bad, "in the journal: %s" % bad
 
 

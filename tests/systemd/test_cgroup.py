@@ -92,7 +92,7 @@ def test_stop_leaves_no_group(m):
 @v1
 @limit(90)
 def test_a_worker_that_eats_the_units_memory_dies_alone(m):
-    """MemoryMax= of the unit: the kernel kills the greedy worker, the daemon and the others go on."""
+    """MemoryMax= of the unit: the kernel kills the greedy worker, the rest goes on."""
     controllers = m.run("sh", "-c", "cat /sys/fs/cgroup/cgroup.controllers; ls /sys/fs/cgroup").out
     unless("memory" in controllers.split(), "no memory controller")
     assert m.show("OOMPolicy") == "continue"

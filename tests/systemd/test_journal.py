@@ -20,7 +20,7 @@ def await_entries(m, job, *texts):
 
 
 def test_what_a_command_writes_is_found_by_its_job(m):
-    """journalctl BROOD_JOB=ID shows the lines of stdout and stderr, with pool, worker and attempt."""
+    """journalctl BROOD_JOB=ID shows stdout and stderr, with pool, worker and attempt."""
     other = m.submit_shell("echo of another job; sleep 0.3; echo its end")
     job = m.submit_shell("echo first line; sleep 0.2; echo second line >&2; printf 'no newline'")
     m.ctl("wait", job, other)
@@ -47,12 +47,12 @@ def test_what_a_worker_writes_is_found_by_its_job(m):
 
 
 def test_events_have_fields_and_a_catalog(m):
-    """A worker's death and a job's end are entries with a MESSAGE_ID that journalctl -x explains."""
+    """A worker's death and a job's end have a MESSAGE_ID, which journalctl -x explains."""
     job = m.submit("crash", {"signal": "SEGV"}, "--max-attempts=1")
     m.await_job(job, "failed")
     told = until(lambda: [e for e in entries(m, job) if e.get("MESSAGE_ID")],
                  lambda: "an entry with MESSAGE_ID, but: %s" % entries(m, job))
-    died = [e for e in told if "SEGV" in e["MESSAGE"] and e.get("BROOD_WORKER", "").startswith("diag")]
+    died = [e for e in told if "SEGV" in e["MESSAGE"] and "diag" in e.get("BROOD_WORKER", "")]
     assert died, [(e["MESSAGE"], e.get("BROOD_WORKER")) for e in told]
     assert int(died[0]["PRIORITY"]) <= 5, died
     for message_id in {e["MESSAGE_ID"] for e in told}:
@@ -73,7 +73,7 @@ def test_journalctl_u_tells_the_story(m):
 
 
 def test_a_journal_that_restarts_loses_no_later_line(m):
-    """systemd-journald is restarted: what is written afterwards is found, and the daemon serves on."""
+    """systemd-journald is restarted: what is written afterwards is found."""
     m.systemctl("restart", "systemd-journald.service")
     job = m.submit_shell("echo after the restart")
     m.ctl("wait", job)

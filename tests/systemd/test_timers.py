@@ -51,10 +51,12 @@ def test_a_slow_job_does_not_pile_up(m):
 
 
 def test_a_recurring_job_without_a_description_says_so(m):
-    """No recurring/NAME.conf: the start fails at once and names the file."""
+    """No recurring/NAME.conf: the start fails at once, and says why."""
     done = m.systemctl("start", "brood-submit@none.service", status=None)
-    assert done.status != 0
-    m.await_message("recurring/none.conf", "UNIT=brood-submit@none.service")
+    assert done.status != 0 and "Assertion failed" in done.err, done
+    assert m.show("AssertResult", "brood-submit@none.service") == "no"
+    assert "/etc/brood/recurring/none.conf" in m.run(
+        "systemctl", "show", "-p", "Asserts", "brood-submit@none.service").out
 
 
 def test_wrong_options_are_not_tried_again(m):
