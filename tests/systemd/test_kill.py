@@ -42,7 +42,7 @@ def check_finished(m, running, queued):
 
 
 def test_kill_leaves_nothing_and_loses_nothing(m):
-    """kill -9 of the supervisor: it is back at once, nothing of before lives, all jobs are there."""
+    """kill -9 of the supervisor: it is back at once, nothing of before lives, no job is lost."""
     running, queued = busy(m)
     old, pids = m.main_pid(), m.processes()
     assert len(pids) > 10
