@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What systemd is told: READY=, STATUS=, ERRNO=."""
 
-import json
+import errno
+import os
 import re
 import time
 
@@ -62,7 +63,24 @@ def test_a_bad_config_is_not_started(m):
     assert done.status != 0
     m.await_message(r"brood\.conf:3:.*StopTimeout", "-u", SERVICE)
     m.await_state("failed", seconds=20)
-    assert m.show("StatusErrno") != "0"
+    m.write("/etc/brood/brood.conf", "")
+    m.systemctl("reset-failed", SOCKET, SERVICE)
+    m.systemctl("start", SOCKET, SERVICE)
+    assert m.call("echo", {"x": 1}) == {"x": 1}
+
+
+def test_a_start_that_fails_says_its_errno(m):
+    """A store that cannot be read: systemctl status has the errno, and the reason in words."""
+    m.drop_in("[Service]\nRestart=no\n")
+    m.systemctl("stop", SERVICE)
+    for file in os.listdir(m.path("/var/lib/brood")):
+        if file.startswith("brood.db-"):
+            os.unlink(m.path("/var/lib/brood/" + file))
+    m.write("/var/lib/brood/brood.db", "this is no database " * 500)
+    assert m.systemctl("start", SERVICE, status=None).status != 0
+    assert m.show("StatusErrno") == str(errno.EBADMSG), m.show("StatusErrno")
+    assert "brood.db" in m.show("StatusText"), m.show("StatusText")
+    m.await_message("brood.db.*not a database", "-u", SERVICE)
 
 
 def test_only_the_supervisor_speaks_for_the_service(m):
