@@ -88,7 +88,7 @@ finish() {
 packages="meson ninja-build pkg-config gcc clang libc6-dev libevent-dev libjansson-dev
         libsystemd-dev libinih-dev libsqlite3-dev libcmocka-dev varlink-go python3
         libclang-rt-14-dev sqlite3 strace systemd build-essential debhelper
-        lintian scdoc man-db socat zsh"
+        lintian scdoc man-db socat zsh dbus libpam-systemd util-linux iproute2 procps"
 
 install_packages() {
         command -v dpkg-query >/dev/null || return 0
@@ -187,6 +187,15 @@ packaging() {
         count packaging "${1:-0}" "${2:-1}" 0
 }
 
+# The packages installed where systemd is PID 1.
+systemd() {
+        log=$logs/systemd.log
+        PYTHONDONTWRITEBYTECODE=1 python3 tests/systemd/run.py -j2 >"$log" 2>&1
+        grep -v '^ok ' "$log"
+        set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
+        count systemd "${1:-0}" "${2:-1}" "${3:-0}"
+}
+
 # A walk of every fuzzer, from its corpus. (A short, fixed one is a test of each build.)
 fuzz() {
         found=
@@ -221,6 +230,8 @@ plain() {
                 checks
                 say "packaging"
                 packaging
+                say "systemd"
+                systemd
         fi
         say "integration"
         integration gcc --repeat=$repeat $pattern

@@ -10,6 +10,7 @@
 
 usage() {
         cat >&2 <<'END'
+box.sh check NAME              whether a box can be run here
 box.sh start NAME [SECONDS]    boots a box, which is killed after SECONDS (600) at the latest
 box.sh run NAME COMMAND...     runs a command beside its PID 1
 box.sh pid NAME                the pid of its PID 1 outside: /proc/PID/root are its files
@@ -55,6 +56,13 @@ remove_groups() {
         [ -z "$controllers" ] || find $controllers -depth -type d \
                 \( -path "*/box-$name" -o -path "*/box-$name/*" \) -exec rmdir {} +
         rm -rf --one-file-system "$dir"
+}
+
+check() {
+        unshare --fork --pid --mount --uts --ipc --net --cgroup true 2>/dev/null ||
+                cannot "a box needs the right to make namespaces"
+        { mkdir "$group" && rmdir "$group"; } 2>/dev/null ||
+                cannot "a box needs the right to make control groups in $unified"
 }
 
 start() {
@@ -178,7 +186,7 @@ stop() {
 }
 
 case $op in
-start | stop | save | enter_groups | boot) $op "$@" ;;
+check | start | stop | save | enter_groups | boot) $op "$@" ;;
 run) alive && inside "$@" ;;
 pid) alive && cat "$dir/pid" ;;
 *) usage ;;

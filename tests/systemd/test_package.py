@@ -53,7 +53,7 @@ def test_install(m):
     assert "brood" in m.run("getent", "passwd", "brood").out
     m.run("useradd", "-m", "member")
     m.ctl("submit", "celsius", '{"fahrenheit":110}', status=3)
-    m.run("adduser", "--quiet", "member", "brood")
+    m.run("usermod", "-aG", "brood", "member")
     assert round(m.call("celsius", {"fahrenheit": 110})["celsius"], 2) == 43.33
     assert m.is_active() == "active"
     assert m.run("broodctl", "check-config", "/etc/brood").status == 0
