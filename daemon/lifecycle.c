@@ -160,6 +160,7 @@ bool lifecycle_step(Supervisor *s, usec_t now)
                         return false;
                 s->pools.stopping = true;
                 pools_leave(&s->pools, l->force, now);
+                listener_close(&s->listener); /* who comes now is answered by the next daemon */
                 l->phase = PHASE_LEAVE;
                 return true;
         case PHASE_LEAVE:
