@@ -131,6 +131,7 @@ make_dev() {
 # would have packages install their units without starting them.
 make_etc() {
         rm -rf "$root/usr/sbin/policy-rc.d" "$root"/etc/systemd/system/*.wants
+        rm -f "$root/var/lib/man-db/auto-update" # seconds for each package
         : >"$root/etc/fstab"
         echo "127.0.1.1 $name" >>"$root/etc/hosts"
 }

@@ -17,33 +17,44 @@ sleep 1005
 """
 
 
+# Runs for ever the first time, and ends at once the next.
+ONCE = "mkdir /var/lib/brood/ran || exit 0; sleep 1006"
+
+
 def busy(m):
     """Commands with stubborn children and handlers run, and jobs wait. Returns their ids."""
-    running = [m.submit_shell(STUBBORN, "--max-attempts=1"),
-               m.submit("sleep", {"seconds": 1.5}, "--max-attempts=3"),
-               m.submit("sleep", {"seconds": 1.5}, "--max-attempts=3")]
-    for job in running:
+    commands = [m.submit_shell(STUBBORN, "--max-attempts=1"),
+                m.submit_shell(ONCE, "--max-attempts=3")]
+    sleeping = [m.submit("sleep", {"seconds": 1000}, "--max-attempts=3") for _ in range(2)]
+    for job in commands + sleeping:
         m.await_job(job, "running")
-    until(lambda: sum("sleep 100" in line for line in m.command_lines()) >= 4,
-          "the command's children run")
+    until(lambda: {"sleep 1001", "sleep 1002", "sleep 1003", "sleep 1004", "sleep 1006"}
+          <= set(m.command_lines()), "the commands' children run")
     queued = [m.submit("echo", {"n": n}) for n in range(5)]
-    return running, queued
+    return commands, sleeping, queued
 
 
-def check_finished(m, running, queued):
-    """The jobs that waited are done, those that ran tell that their supervisor died."""
+def outcomes(job):
+    return [attempt.get("outcome") for attempt in job["attempts"]]
+
+
+def check_finished(m, commands, sleeping, queued):
+    """The jobs that ran tell that their supervisor died, those that waited are done."""
+    assert outcomes(m.await_job(commands[0], "failed")) == ["supervisor_died"]
+    assert outcomes(m.await_job(commands[1], "succeeded", seconds=20)) == [
+        "supervisor_died", "succeeded"]
+    for job in sleeping:
+        job = until(lambda job=job: m.get(job) if m.get(job)["attempts"][1:] else None,
+                    "it runs again")
+        assert outcomes(job)[0] == "supervisor_died", job
+        m.ctl("cancel", "--force", job["id"])
     for n, job in enumerate(queued):
         assert m.await_job(job, "succeeded", seconds=20)["result"] == {"n": n}
-    job = m.await_job(running[0], "failed")
-    assert [a["outcome"] for a in job["attempts"]] == ["supervisor_died"], job
-    for job in running[1:]:
-        job = m.await_job(job, "succeeded", seconds=20)
-        assert [a["outcome"] for a in job["attempts"]] == ["supervisor_died", "succeeded"], job
 
 
 def test_kill_leaves_nothing_and_loses_nothing(m):
     """kill -9 of the supervisor: it is back at once, nothing of before lives, no job is lost."""
-    running, queued = busy(m)
+    jobs = busy(m)
     old, pids = m.main_pid(), m.processes()
     assert len(pids) > 10
     m.kill_main("KILL")
@@ -52,7 +63,7 @@ def test_kill_leaves_nothing_and_loses_nothing(m):
           lambda: "the processes of before are gone: %s" % [
               command_line(p) for p in pids if os.path.exists("/proc/%d" % p)], 5)
     assert m.show("NRestarts") == "1"
-    check_finished(m, running, queued)
+    check_finished(m, *jobs)
     assert m.call("celsius", {"fahrenheit": 32})["celsius"] == 0
 
 
@@ -60,27 +71,27 @@ def test_kill_without_a_restart_leaves_an_empty_group(m):
     """The same where systemd does not start it again: the unit's control group ends empty."""
     m.drop_in("[Service]\nRestart=no\n")
     m.restart()
-    running, queued = busy(m)
+    jobs = busy(m)
     m.kill_main("KILL")
     m.await_state("failed")
     until(lambda: not m.processes(), lambda: "nothing left, but %s" % m.command_lines(), 5)
     m.systemctl("reset-failed", SERVICE)
     m.start()
-    check_finished(m, running, queued)
+    check_finished(m, *jobs)
 
 
 def test_the_watchdog_catches_a_supervisor_that_stands_still(m):
     """A SIGSTOPped supervisor is ended and started again; the queue is as it was."""
     m.drop_in("[Service]\nWatchdogSec=1s\nRestartSec=0\n")
     m.restart()
-    running, queued = busy(m)
+    jobs = busy(m)
     old, pids = m.main_pid(), m.processes()
     m.kill_main("STOP")
     m.await_new_main(old, seconds=8)
     m.await_message("Watchdog timeout", "UNIT=" + SERVICE)
     until(lambda: not [p for p in pids if os.path.exists("/proc/%d" % p)],
           "the processes of before are gone", 5)
-    check_finished(m, running, queued)
+    check_finished(m, *jobs)
 
 
 def test_the_watchdog_leaves_a_busy_supervisor_alone(m):

@@ -59,27 +59,27 @@ print(json.dumps({"refused": refused, "sent": sent, "repeated": lost[0]}))
 """
 
 
-@alone
-def test_a_restart_refuses_nobody(m):
-    """8 clients submit while it is restarted and killed: none refused, lost or done twice."""
+def run_clients(m, seconds, act):
+    """Clients submit for so long, while act(m, round) goes on. Returns what they tell."""
     m.drop_in("[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=50ms\n")
     m.restart()
     m.write("/tmp/clients.py", CLIENTS)
-    clients = m.begin("python3", "/tmp/clients.py", "8", "5", user="member")
-    old = m.main_pid()
-    for round in range(5):
-        m.run("sleep", "0.5")
-        if round % 2:
-            m.kill_main("KILL")
-            old = m.await_new_main(old)
-        else:
-            m.restart()
-            old = m.main_pid()
+    clients = m.begin("python3", "/tmp/clients.py", "8", str(seconds), user="member")
+    rounds = 0
+    while clients.poll() is None and rounds < seconds / 0.6:
+        m.run("sleep", "0.4")
+        act(m, rounds)
+        rounds += 1
     out, err = clients.communicate(timeout=40)
     assert clients.returncode == 0, err
     told = json.loads(out)
     assert not told["refused"], told["refused"][:10]
     assert len(told["sent"]) > 100
+    return told
+
+
+def check_each_is_done_once(m, told):
+    """Each job is there, and ran as often as its attempts tell, the last time to its end."""
     until(lambda: not [j for j in m.jobs("--handler=exec", "--limit=100000", user="root")
                        if j["state"] not in ("succeeded", "failed")], "every job has ended", 30)
     jobs = {job["id"]: job for job in m.jobs("--handler=exec", "--limit=100000", user="root")}
@@ -88,3 +88,30 @@ def test_a_restart_refuses_nobody(m):
     for id, job in jobs.items():
         assert job["state"] == "succeeded", job
         assert 1 <= runs[id] <= len(job["attempts"]), (runs[id], job)
+
+
+def restart(m, _):
+    m.restart()
+
+
+def restart_or_kill(m, round):
+    if round % 2:
+        old = m.main_pid()
+        m.kill_main("KILL")
+        m.await_new_main(old)
+    else:
+        m.restart()
+
+
+@alone
+def test_a_restart_refuses_nobody(m):
+    """8 clients submit while it is restarted: the old or the new daemon answers each call."""
+    told = run_clients(m, 4, restart)
+    check_each_is_done_once(m, told)
+    assert told["repeated"] == 0, told["repeated"]
+
+
+@alone
+def test_deaths_among_clients(m):
+    """8 clients submit while it is restarted and killed: none refused, lost or done twice."""
+    check_each_is_done_once(m, run_clients(m, 4, restart_or_kill))
