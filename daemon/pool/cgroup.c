@@ -191,10 +191,10 @@ void group_make_worker(WorkerCgroup *to, Cgroups *c, const Cgroup *pool, unsigne
                 worker_group_end(to, c);
                 return;
         }
-        r = uid == (uid_t)-1 ? 0 : cgroup_give(to->top.dir, uid, gid);
+        r = uid == (uid_t)-1 ? 0 : cgroup_share(to->top.dir, gid);
         if (r < 0)
-                log_warning("cgroup %s/%s can not be given to uid %u: %s", c->own.path,
-                            to->top.name, uid, strerror(-r));
+                log_warning("cgroup %s/%s can not be shared with gid %u: %s", c->own.path,
+                            to->top.name, gid, strerror(-r));
         if (cgroup_read(to->leaf, "memory.events", "oom_kill", &to->kills_before) < 0)
                 to->kills_before = 0;
 }

@@ -71,21 +71,25 @@ static int find_group(const char *name, uint64_t *ret_gid)
         return 0;
 }
 
+const char *identity_user_key(const PoolSettings *p)
+{
+        return p->lines[POOL_ROW_user] ? "User" : "PoolUser";
+}
+
 static int fault_of(const PoolSettings *p, unsigned row, const char *value, int r,
                     SettingsError *error)
 {
         const char *noun = row == POOL_ROW_user ? "user" : "group";
+        const char *key = row == POOL_ROW_user ? identity_user_key(p) : pool_settings[row].key;
 
         if (r == -ENOMEM)
                 return r;
         if (r == -ESRCH)
                 return settings_fault(error, p->file, p->lines[row],
                                       "%s=%.*s: there is no such %s; expected a name or a number",
-                                      pool_settings[row].key, shown_length(value, 100), value,
-                                      noun);
+                                      key, shown_length(value, 100), value, noun);
         return settings_fault(error, p->file, p->lines[row], "%s=%.*s: cannot be looked up: %s",
-                              pool_settings[row].key, shown_length(value, 100), value,
-                              strerror(-r));
+                              key, shown_length(value, 100), value, strerror(-r));
 }
 
 /* --- supplementary groups --- */
@@ -176,9 +180,9 @@ static int find_own_user(PoolSettings *p, SettingsError *error)
                 return fault_of(p, POOL_ROW_user, p->user, r, error);
         if (r == 0 && !p->group)
                 return settings_fault(error, p->file, p->lines[POOL_ROW_user],
-                                      "User=%s: a number without an entry in the user database "
+                                      "%s=%s: a number without an entry in the user database "
                                       "needs a Group=",
-                                      p->user);
+                                      identity_user_key(p), p->user);
         i->name = strdup(r ? entry.pw_name : p->user);
         if (r && i->gid == IDENTITY_OURS)
                 i->gid = entry.pw_gid;

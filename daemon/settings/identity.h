@@ -25,5 +25,8 @@ int identity_find(PoolSettings *pool, SettingsError *error);
 void identity_fini(Identity *i);
 bool identity_equal(const Identity *a, const Identity *b);
 
+/* Where the pool's user stands, for messages: User in its file, or PoolUser in brood.conf. */
+const char *identity_user_key(const PoolSettings *pool);
+
 /* Is it what this process is? Then nothing has to be changed, and no right is needed. */
 bool identity_is_ours(const Identity *i);

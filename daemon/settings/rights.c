@@ -22,10 +22,11 @@
 static int missing(const PoolSettings *p, unsigned row, const char *value, const char *right,
                    const char *instead, SettingsError *error)
 {
+        const char *key = row == POOL_ROW_user ? identity_user_key(p) : pool_settings[row].key;
+
         return settings_fault(error, p->file, p->lines[row],
-                              "%s=%.*s: this daemon (uid %u) may not do that: it needs %s; %s",
-                              pool_settings[row].key, shown_length(value, 100), value,
-                              (unsigned)geteuid(), right, instead);
+                              "%s=%.*s: this daemon (uid %u) may not do that: it needs %s; %s", key,
+                              shown_length(value, 100), value, (unsigned)geteuid(), right, instead);
 }
 
 /* --- whom it may be --- */

@@ -394,6 +394,10 @@ static int read_pool(Settings *s, const char *directory, const char *name, Setti
         r = read_target(&t, file);
         if (r == -ENOENT) /* a link to nowhere */
                 return settings_fault(error, file, 0, "cannot be read: %s", strerror(ENOENT));
+        if (r == 0 && s->pool_user && !t.pool->user) {
+                t.pool->user = strdup(s->pool_user);
+                r = t.pool->user ? 0 : -ENOMEM;
+        }
         return r < 0 ? r : check_pool(t.pool, error);
 }
 

@@ -37,15 +37,17 @@ int cgroup_make(int parent, const char *name)
         return cgroup_open(parent, name);
 }
 
-int cgroup_give(int group, uid_t uid, gid_t gid)
+int cgroup_share(int group, gid_t gid)
 {
         static const char *const files[] = { "cgroup.procs", "cgroup.threads",
                                              "cgroup.subtree_control" };
 
         for (size_t i = 0; i < ELEMENTS(files); i++)
-                if (fchownat(group, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+                if ((fchownat(group, files[i], (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+                     fchmodat(group, files[i], 0664, 0) < 0) &&
+                    errno != ENOENT)
                         return -errno;
-        return fchown(group, uid, gid) < 0 ? -errno : 0;
+        return fchown(group, (uid_t)-1, gid) < 0 || fchmod(group, 0775) < 0 ? -errno : 0;
 }
 
 /* --- files --- */

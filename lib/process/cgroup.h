@@ -22,10 +22,11 @@ int cgroup_make(int parent, const char *name);
 /* Opens one that is there; `name` may be a path. Returns a descriptor or -errno. */
 int cgroup_open(int parent, const char *name);
 
-/* Gives the group to a user who shall make groups in it: its directory and the files that the
- * kernel wants to be given with it. -1 leaves the user or the group as it is. Returns 0 or -errno.
+/* Lets the members of a group of users make groups in it: its directory, and the files that the
+ * kernel wants to go with it. It stays ours: we remove what they make. -1: our own group. Returns 0
+ * or -errno.
  */
-int cgroup_give(int group, uid_t uid, gid_t gid);
+int cgroup_share(int group, gid_t gid);
 
 /* How to get into a group. */
 typedef struct CgroupDoor {

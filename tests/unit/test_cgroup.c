@@ -291,13 +291,13 @@ static void a_group_is_given_to_a_user(void **state UNUSED)
         if (root < 0 || geteuid() != 0)
                 skip();
         group = cgroup_make(root, "theirs");
-        assert_int_equal(cgroup_give(group, 65534, (gid_t)-1), 0);
+        assert_int_equal(cgroup_share(group, 65534), 0);
         for (size_t i = 0; i < ELEMENTS(given); i++) {
                 assert_int_equal(fstatat(group, given[i], &st, 0), 0);
-                CHECK(st.st_uid == 65534 && st.st_gid == 0, given[i]);
+                CHECK(st.st_uid == 0 && st.st_gid == 65534 && st.st_mode & 020, given[i]);
         }
         assert_int_equal(fstatat(group, "cgroup.kill", &st, 0), 0);
-        assert_int_equal(st.st_uid, 0); /* what governs the group as a whole stays ours */
+        assert_true(st.st_gid == 0 && !(st.st_mode & 020)); /* that stays ours */
         close(root);
         assert_int_equal(remove_real_root(), 0);
 }
@@ -346,7 +346,7 @@ static void another_user_makes_leaves_in_a_group_that_was_given_to_it(void **sta
                 pid_t pid;
 
                 if (cases[i].given)
-                        assert_int_equal(cgroup_give(top, 65534, 65534), 0);
+                        assert_int_equal(cgroup_share(top, 65534), 0);
                 pid = fork();
                 if (pid == 0)
                         _exit(be_another(top, procs));
