@@ -168,10 +168,15 @@ def test_dependencies(p):
 def test_the_config_is_in_order(p):
     """The pools that come with it are served by the modules that come with it."""
     modules = os.path.dirname(p.path("broodd", "/usr/lib/*/brood/modules/celsius.so"))
-    said = run(p.path("broodd", "/usr/bin/broodd"), "--check-config",
-               "--config=" + p.path("broodd", "/etc/brood"),
-               env={**os.environ, "BROOD_MODULE_PATH": modules,
-                    "BROOD_LIBEXEC": p.path("broodd", "/usr/libexec/brood")})
+    with tempfile.TemporaryDirectory() as config:
+        shutil.copytree(p.path("broodd", "/etc/brood"), config, dirs_exist_ok=True)
+        user = os.path.join(config, "brood.conf.d", "pool-user.conf")
+        with open(user, encoding="utf-8") as f:
+            assert "\n[Daemon]\nPoolUser=brood-worker\n" in f.read()
+        os.unlink(user)  # the account is made when the package is installed
+        said = run(p.path("broodd", "/usr/bin/broodd"), "--check-config", "--config=" + config,
+                   env={**os.environ, "BROOD_MODULE_PATH": modules,
+                        "BROOD_LIBEXEC": p.path("broodd", "/usr/libexec/brood")})
     assert "in order: 2 pools" in said, said
 
 
@@ -221,7 +226,7 @@ def test_a_purge_takes_the_state(p):
     """And nothing in a removal does."""
     postrm = p.control("broodd", "postrm")
     purge = re.search(r'if \[ "\$1" = purge \]; then\n(.*?)\nfi', postrm, re.S).group(1)
-    assert "rm -rf /var/lib/brood /run/brood" in purge
+    assert "rm -rf /var/lib/brood /var/lib/brood-worker /run/brood" in purge
     assert "rm " not in postrm.replace(purge, ""), postrm
 
 

@@ -18,7 +18,7 @@ sleep 1005
 
 
 # Runs for ever the first time, and ends at once the next.
-ONCE = "mkdir /var/lib/brood/ran || exit 0; sleep 1006"
+ONCE = "mkdir /var/lib/brood-worker/ran || exit 0; sleep 1006"
 
 
 def busy(m):

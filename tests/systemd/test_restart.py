@@ -49,7 +49,7 @@ def client():
     while time.monotonic() < end:
         id = str(uuid.uuid4())
         submit({"id": id, "handler": "exec", "max_attempts": 10, "args": {
-            "argv": ["/bin/sh", "-c", "echo %s >>/var/lib/brood/ran" % id]}})
+            "argv": ["/bin/sh", "-c", "echo %s >>/var/lib/brood-worker/ran" % id]}})
         sent.append(id)
         time.sleep(0.02)
 threads = [threading.Thread(target=client) for _ in range(N)]
@@ -84,7 +84,7 @@ def check_each_is_done_once(m, told):
                        if j["state"] not in ("succeeded", "failed")], "every job has ended", 30)
     jobs = {job["id"]: job for job in m.jobs("--handler=exec", "--limit=100000", user="root")}
     assert set(jobs) == set(told["sent"]), (len(jobs), len(told["sent"]))
-    runs = collections.Counter(m.read("/var/lib/brood/ran").split())
+    runs = collections.Counter(m.read("/var/lib/brood-worker/ran").split())
     for id, job in jobs.items():
         assert job["state"] == "succeeded", job
         assert 1 <= runs[id] <= len(job["attempts"]), (runs[id], job)

@@ -29,23 +29,26 @@ def output(m, text, user="member"):
 
 
 def test_a_command_is_confined(m):
-    """It gains no rights, writes nothing but its own, and sees nobody's files or processes."""
+    """It has no rights and gains none, writes nothing but its own, and sees nobody's files."""
     for path in "/usr/x", "/etc/x", "/etc/brood/x", "/run/brood/x", "/boot/x", "/home/x":
         refused(m, "echo x >" + path)
     assert "Read-only" in refused(m, "echo x >/var/x")
     status = output(m, "cat /proc/self/status")
-    for line in "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", \
-                "Seccomp:\t2":
+    for line in "NoNewPrivs:\t1", "Seccomp:\t2":
         assert line in status, line
+    for kind in "Inh", "Prm", "Eff", "Amb":
+        assert "Cap%s:\t0000000000000000" % kind in status, status
     m.write("/home/member/secret", "x", 0o644)
     os.chmod(m.path("/home/member"), 0o755)
     refused(m, "cat /home/member/secret")
-    refused(m, "test -e /proc/1/stat")
+    refused(m, "cat /proc/1/environ")
     refused(m, "kill -0 1")
+    refused(m, "kill -0 %d" % m.main_pid())
+    refused(m, "cat /proc/%d/environ" % m.main_pid())
     m.write("/tmp/of-others", "x")
     refused(m, "cat /tmp/of-others")
-    output(m, "echo x >/tmp/mine && echo y >/var/tmp/mine && echo z >/var/lib/brood/mine")
-    assert not m.exists("/tmp/mine") and m.exists("/var/lib/brood/mine")
+    output(m, "echo x >/tmp/mine && echo y >/var/tmp/mine && echo z >/var/lib/brood-worker/mine")
+    assert not m.exists("/tmp/mine") and m.exists("/var/lib/brood-worker/mine")
 
 
 def test_a_command_has_no_network_and_no_namespaces(m):
@@ -56,15 +59,15 @@ def test_a_command_has_no_network_and_no_namespaces(m):
         refused(m, "python3 -c '%s'" % code)
     refused(m, "unshare -U true")
     refused(m, "mount -t tmpfs x /tmp")
-    refused(m, "chmod u+s /var/lib/brood/x || touch /var/lib/brood/x && chmod u+s "
-            "/var/lib/brood/x")
+    refused(m, "chmod u+s /var/lib/brood-worker/x || touch /var/lib/brood-worker/x && chmod u+s "
+            "/var/lib/brood-worker/x")
     devices = output(m, "ls /dev").split()
     assert "null" in devices and "mem" not in devices and "kmsg" not in devices, devices
 
 
 def test_home_conf_opens_people_s_files(m):
     """home.conf: a job reads and writes in /home, where its user may."""
-    m.run("install", "-d", "-o", "brood", "/home/shared")
+    m.run("install", "-d", "-o", "brood-worker", "/home/shared")
     refused(m, "echo x >/home/shared/x")
     drop_in(m, "home.conf")
     output(m, "echo x >/home/shared/x && echo x >/tmp/seen")
@@ -89,26 +92,42 @@ def test_jit_conf_opens_writable_code(m):
 
 
 def test_device_conf_opens_a_device(m):
-    """device.conf: the device that it names is there, for its group."""
+    """device.conf: the device that it names is there, for a pool that has its group."""
     os.mknod(m.path("/dev/ttyUSB0"), 0o20660, os.makedev(1, 3))
     os.chmod(m.path("/dev/ttyUSB0"), 0o660)
     m.run("chown", "root:dialout", "/dev/ttyUSB0")
+    m.pool("exec", "[Pool]\nHandlers=exec\nBuiltin=exec\nMinWorkers=1\n[Process]\n"
+           "SupplementaryGroups=dialout\n")
+    m.systemctl("reload", SERVICE)
     refused(m, "echo x >/dev/ttyUSB0")
     drop_in(m, "device.conf")
     output(m, "echo x >/dev/ttyUSB0")
 
 
-def test_users_conf_opens_user(m):
-    """users.conf: a pool with User= runs its jobs as that user; without it that is an error."""
+def test_a_pool_has_a_user_of_its_own(m):
+    """User= of a pool: its jobs run as that user, and the others as before."""
     m.pool("exec", "[Pool]\nHandlers=exec\nBuiltin=exec\nMinWorkers=1\n[Process]\nUser=colleague\n"
            "Group=colleague\n")
-    done = m.systemctl("reload", SERVICE, status=None)
-    assert done.status != 0
-    m.await_message(r"exec\.pool.*User=", "-u", SERVICE)
-    drop_in(m, "users.conf")
+    m.systemctl("reload", SERVICE)
     assert output(m, "id -un") == "colleague"
     assert m.call("echo", {"x": 1}) == {"x": 1}
     refused(m, "echo x >/usr/x")
+    refused(m, "cat /var/lib/brood/brood.db")
+    told = json.loads(m.ctl("workers", "--json", "exec", user="root").out)["workers"]
+    assert told and all(w["memory_bytes"] > 0 for w in told), told
+
+
+def test_users_conf_opens_what_needs_root(m):
+    """users.conf: a nice level below the daemon's; without it that is an error, and nothing
+    changes."""
+    m.pool("exec", "[Pool]\nHandlers=exec\nBuiltin=exec\nMinWorkers=1\n[Process]\nUser=colleague\n"
+           "Group=colleague\nNice=-5\n")
+    done = m.systemctl("reload", SERVICE, status=None)
+    assert done.status != 0
+    m.await_message(r"exec\.pool.*Nice=", "-u", SERVICE)
+    assert output(m, "id -un") == "brood-worker"
+    drop_in(m, "users.conf")
+    assert output(m, "id -un; nice") == "colleague\n-5"
     refused(m, "cat /var/lib/brood/brood.db")
 
 

@@ -39,5 +39,10 @@ def test_a_stranger_is_refused(m):
 
 
 def test_jobs_run_as_the_account_of_the_service(m):
-    """A command is not root, and not the one who submitted it."""
-    assert m.shell("id -un")["stdout"].strip() == "brood"
+    """A command is not root, not the one who submitted it, and not the daemon: it neither reads the
+    queue nor operates."""
+    assert m.shell("id -un")["stdout"].strip() == "brood-worker"
+    for command in ("cat /var/lib/brood/brood.db", "ls /var/lib/brood", "cat /etc/brood/brood.conf",
+                    "broodctl list", "broodctl reload", "broodctl pause exec"):
+        done = m.shell(command)
+        assert done["exit_status"] != 0, (command, done)
