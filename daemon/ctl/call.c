@@ -79,19 +79,22 @@ int call_receive(Ctl *ctl, usec_t timeout, Reply *ret)
         return r < 0 ? connect_lost(ctl, r) : STATUS_DONE;
 }
 
+int call_judge(const Ctl *ctl, const Reply *reply)
+{
+        if (reply->error) {
+                words_say_error(ctl->verb->name, reply->error, reply->parameters);
+                return STATUS_REFUSED;
+        }
+        if (option_given(ctl->options, OPTION_JSON))
+                reply_print(reply);
+        return STATUS_DONE;
+}
+
 int call_reply(Ctl *ctl, Reply *ret)
 {
         int status = call_receive(ctl, USEC_INFINITY, ret);
 
-        if (status)
-                return status;
-        if (ret->error) {
-                words_say_error(ctl->verb->name, ret->error, ret->parameters);
-                return STATUS_REFUSED;
-        }
-        if (option_given(ctl->options, OPTION_JSON))
-                reply_print(ret);
-        return STATUS_DONE;
+        return status ? status : call_judge(ctl, ret);
 }
 
 int call_finish(Ctl *ctl, Reply *ret)

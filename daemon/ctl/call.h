@@ -49,6 +49,9 @@ int call_receive(Ctl *ctl, usec_t timeout, Reply *ret);
 /* Waits for a reply. With --json it is printed. Returns a status. */
 int call_reply(Ctl *ctl, Reply *ret);
 
+/* Says what is wrong with a reply that is there, or prints it with --json. Returns a status. */
+int call_judge(const Ctl *ctl, const Reply *reply);
+
 /* call_send() and call_reply(). */
 int call_finish(Ctl *ctl, Reply *ret);
 

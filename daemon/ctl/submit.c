@@ -2,9 +2,12 @@
 
 #include "ctl/submit.h"
 
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "ctl/call.h"
 #include "ctl/job.h"
+#include "ctl/patience.h"
 #include "ctl/spec.h"
 #include "ctl/verbs.h"
 
@@ -21,10 +24,9 @@ static int print_end(const Ctl *ctl, const Reply *r)
         return STATUS_DONE;
 }
 
-int submit_job(Ctl *ctl, const char *handler, Slice args, int max_attempts)
+/* Whatever the answer is. Returns a status. */
+static int ask(Ctl *ctl, const char *handler, Slice args, int max_attempts, Reply *ret)
 {
-        bool wait = option_given(ctl->options, OPTION_WAIT);
-        AUTO(reply_fini) Reply reply = REPLY_INIT;
         Buffer *b = call_begin(ctl, "Submit", 0);
         int status;
 
@@ -34,9 +36,27 @@ int submit_job(Ctl *ctl, const char *handler, Slice args, int max_attempts)
         if (max_attempts && !option_given(ctl->options, OPTION_MAX_ATTEMPTS))
                 emit_int_member(b, "max_attempts", max_attempts);
         emit_close(b, '}');
-        if (wait)
+        if (option_given(ctl->options, OPTION_WAIT))
                 emit_bool_member(b, "wait", true);
-        status = call_finish(ctl, &reply);
+        status = call_send(ctl);
+        return status ? status : call_receive(ctl, USEC_INFINITY, ret);
+}
+
+static bool is_draining(const Reply *r)
+{
+        return r->error && strcmp(r->error, "io.brood.Draining") == 0;
+}
+
+int submit_job(Ctl *ctl, const char *handler, Slice args, int max_attempts)
+{
+        bool wait = option_given(ctl->options, OPTION_WAIT);
+        AUTO(reply_fini) Reply reply = REPLY_INIT;
+        int status = ask(ctl, handler, args, max_attempts, &reply);
+
+        while (status == STATUS_DONE && is_draining(&reply) && patience_until_next(ctl))
+                status = ask(ctl, handler, args, max_attempts, &reply);
+        if (status == STATUS_DONE)
+                status = call_judge(ctl, &reply);
         if (status)
                 return status;
         if (wait)

@@ -115,3 +115,19 @@ def test_a_restart_refuses_nobody(m):
 def test_deaths_among_clients(m):
     """8 clients submit while it is restarted and killed: none refused, lost or done twice."""
     check_each_is_done_once(m, run_clients(m, 4, restart_or_kill))
+
+
+@alone
+def test_broodctl_has_patience(m):
+    """broodctl submit while it is restarted, and has a job to wait for: no one fails."""
+    m.restart()
+    slow = m.submit("sleep", {"seconds": 3})
+    m.await_job(slow, "running")
+    loop = m.begin("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do "
+                   "broodctl submit echo '{}' >/dev/null || echo refused; sleep 0.3; done",
+                   user="member")
+    m.restart()
+    out, err = loop.communicate(timeout=60)
+    assert "refused" not in out + err and loop.returncode == 0, (out, err)
+    assert m.get(slow)["state"] == "succeeded"
+    until(lambda: len(m.jobs("--handler=echo", user="root")) == 12, "all were taken", 10)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is closed to jobs, and what the documented drop-ins open."""
 
+import json
 import os
 
 from machine import *
