@@ -468,7 +468,8 @@ def test_limits_that_the_kernel_refuses_are_told():
         os.mkdir(tree.at("pool-diag/memory.max"))  # what is no file can not be written
         d.write_pool("diag", diag(min_workers=1, process=LIMITS))
         d.call("Reload")
-        assert notices(d, "<4>pool=diag: MemoryMax= can not be applied: Is a directory")
+        until(lambda: notices(d, "<4>pool=diag: MemoryMax= can not be applied: Is a directory"),
+              "it is told")
         assert tree.read("pool-diag/pids.max") == "50"
         assert d.run("echo")["state"] == "succeeded"
 
