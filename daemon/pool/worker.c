@@ -277,12 +277,15 @@ static void on_output(evutil_socket_t fd, short what, void *context)
 
 /* --- birth --- */
 
+/* The worker, and a command that looks into it, may write what they like, but whoever could shorten
+ * the file would end us: by SIGBUS, when we read. */
 static SlotPage *new_page(int *ret_fd)
 {
-        AUTO(fd_close) int fd = memfd_create("brood-slots", MFD_CLOEXEC);
+        AUTO(fd_close) int fd = memfd_create("brood-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         void *page;
 
-        if (fd < 0 || ftruncate(fd, sizeof(SlotPage)) < 0)
+        if (fd < 0 || ftruncate(fd, sizeof(SlotPage)) < 0 ||
+            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 return NULL;
         page = mmap(NULL, sizeof(SlotPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (page == MAP_FAILED)
