@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "ops/log.h"
 #include "ops/message_ids.h"
+#include "pool/kinship.h"
 #include "pool/pools.h"
 #include "pool/preparation.h"
 #include "process/forker.h"
@@ -48,25 +49,49 @@ static Worker *find_worker(Forker *f, const ForkerEvent *e)
         return NULL;
 }
 
+/* The module runs in the fork server: whoever wrote it can have it say anything. */
+static void disbelieve(Forker *f, const char *why)
+{
+        if (!f->given_up)
+                forker_kill(f, why);
+}
+
 static void on_birth(Forker *f, const ForkerEvent *e, int *pidfd)
 {
         Worker *w = find_worker(f, e);
 
         if (!w)
                 return;
-        if (e->error)
+        if (w->pid)
+                disbelieve(f, "it tells of a birth twice");
+        else if (e->error)
                 worker_not_born(w, e->error);
-        else
+        else if (e->pid > 0 && kinship_holds(*pidfd, e->pid, f->pid))
                 worker_born(w, e->pid, MOVE_FD(*pidfd));
+        else
+                disbelieve(f, "it gives a process for a worker that is none of its children");
+}
+
+static void on_exit_told(Forker *f, const ForkerEvent *e)
+{
+        Worker *w = find_worker(f, e);
+
+        if (w && w->pid && w->pid == e->pid)
+                worker_exited(w, &e->verdict, clock_steady());
+        else if (w)
+                disbelieve(f, "it tells of the end of a worker that was not born");
 }
 
 static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pidfd)
 {
         Pool *pool = f->pool;
-        Worker *w;
 
         switch (e->kind) {
         case FORKER_READY:
+                if (f->ready) {
+                        disbelieve(f, "it is ready twice");
+                        break;
+                }
                 f->ready = true;
                 (void)event_del(&f->start_timer);
                 f->handlers = strdup(text);
@@ -79,9 +104,7 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
                 on_birth(f, e, pidfd);
                 break;
         case FORKER_EXIT:
-                w = find_worker(f, e);
-                if (w)
-                        worker_exited(w, &e->verdict, clock_steady());
+                on_exit_told(f, e);
                 break;
         }
         pool_touch(pool);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What somebody who may run code in a worker, or talk to the daemon, tries against all others."""
 
-import os
 import pwd
+import subprocess
+import time
 
 from harness import *
 from test_process_attributes import need_root
@@ -34,3 +35,53 @@ def test_the_page_of_a_worker_keeps_its_size():
         assert "Operation not permitted" in result["stderr"], result
         assert shell(d, "id -u")["result"]["stdout"] == "%d\n" % GAMES.pw_uid
         assert d.pid == pid and alive(pid)
+
+
+# --- a module in the place of its fork server ---
+
+def lies(lie, pid=0):
+    return {"liar": pool("lie", build("tests", "integration", "liar.so"), min_workers=1,
+                         spare_workers=0, start_timeout="300ms", kill_after="200ms",
+                         process="User=games\n", settings="lie=%s\npid=%d\n" % (lie, pid)),
+            "exec": commands(min_workers=1)}
+
+
+def prove_disbelieved(d, words):
+    d.await_socket()
+    d.wait_log(r"pool=liar: fork server pid=\d+ is killed: %s" % words)
+    assert shell(d, "echo here")["result"]["stdout"] == "here\n"
+
+
+def test_nobody_else_is_ended_for_a_fork_server():
+    """A module of a pool with User= gives the pidfd of a process of root for a worker's. The daemon
+    may end that, its user may not."""
+    need_root()
+    with subprocess.Popen(["sleep", "60"]) as victim:
+        try:
+            with Daemon(lies("stranger", victim.pid), ready=False) as d:
+                prove_disbelieved(d, "it gives a process for a worker that is none of its children")
+                time.sleep(0.5)  # more than StartTimeout=
+                ended = victim.poll()
+                victim.kill()
+                victim.wait()
+                assert ended is None, "it was ended: %d" % ended
+        finally:
+            victim.kill()
+
+
+def test_a_worker_is_born_once():
+    need_root()
+    with Daemon(lies("twice"), ready=False) as d:
+        prove_disbelieved(d, "it tells of a birth twice")
+
+
+def test_a_fork_server_is_ready_once():
+    need_root()
+    with Daemon(lies("ready"), ready=False) as d:
+        prove_disbelieved(d, "it is ready twice")
+
+
+def test_a_worker_ends_after_it_was_born():
+    need_root()
+    with Daemon(lies("unborn"), ready=False) as d:
+        prove_disbelieved(d, "it tells of the end of a worker that was not born")
