@@ -33,6 +33,10 @@ enum {
         CLOSE_MS = 500,       /* for what is left when we go */
 };
 
+/* For groups that are shared with the user of a worker. */
+#define MOST_BELOW_WORKER    "100"
+#define DEEPEST_BELOW_WORKER "8"
+
 /* A group that could not be removed yet. */
 typedef struct Doomed {
         List link;
@@ -173,6 +177,17 @@ void group_make_forker(Cgroup *to, Cgroups *c, const Cgroup *pool, unsigned n)
                 (void)make(to, c, "%s/forkserver-%u", pool->name, n);
 }
 
+/* The user may make groups in it, and it is we who remove them: as many as that takes no time, and
+ * not deeper than cgroup_remove() goes. */
+static int share(const Cgroup *g, gid_t gid)
+{
+        int r = cgroup_write(g->dir, "cgroup.max.descendants", MOST_BELOW_WORKER);
+
+        if (r == 0)
+                r = cgroup_write(g->dir, "cgroup.max.depth", DEEPEST_BELOW_WORKER);
+        return r < 0 ? r : cgroup_share(g->dir, gid);
+}
+
 void group_make_worker(WorkerCgroup *to, Cgroups *c, const Cgroup *pool, unsigned seat,
                        unsigned generation, uid_t uid, gid_t gid)
 {
@@ -191,7 +206,7 @@ void group_make_worker(WorkerCgroup *to, Cgroups *c, const Cgroup *pool, unsigne
                 worker_group_end(to, c);
                 return;
         }
-        r = uid == (uid_t)-1 ? 0 : cgroup_share(to->top.dir, gid);
+        r = uid == (uid_t)-1 ? 0 : share(&to->top, gid);
         if (r < 0)
                 log_warning("cgroup %s/%s can not be shared with gid %u: %s", c->own.path,
                             to->top.name, gid, strerror(-r));

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What somebody who may run code in a worker, or talk to the daemon, tries against all others."""
 
+import os
 import pwd
 import subprocess
 import time
 
+from cgroups import Subtree
 from harness import *
 from test_process_attributes import need_root
 
@@ -85,3 +87,29 @@ def test_a_worker_ends_after_it_was_born():
     need_root()
     with Daemon(lies("unborn"), ready=False) as d:
         prove_disbelieved(d, "it tells of the end of a worker that was not born")
+
+
+# --- cgroups ---
+
+# As a command: groups beside its own one, wide and deep, until there are no more. Prints how many.
+GROUPS = """
+cd %s || exit 9
+n=0
+while [ $n -lt 3000 ] && mkdir w$n 2>/dev/null; do n=$((n + 1)); done
+rmdir w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11
+d=0
+while [ $d -lt 40 ] && mkdir d 2>/dev/null && cd d; do d=$((d + 1)); done
+echo $n $d
+"""
+
+
+def test_a_worker_makes_so_many_groups_and_no_more():
+    """The daemon removes what a command has made, and does nothing else meanwhile."""
+    need_root()
+    with Subtree() as tree, \
+            tree.daemon({"exec": commands(min_workers=1, process="User=games\n")}) as d:
+        group = tree.at("pool-exec/0.%d" % d.workers("exec")[0]["generation"])
+        wide, deep = map(int, shell(d, GROUPS % group)["result"]["stdout"].split())
+        assert 50 < wide <= 100 and 3 < deep <= 8, (wide, deep)
+        d.call("RestartPool", pool="exec")
+        until(lambda: not os.path.exists(group), "its group is removed")
