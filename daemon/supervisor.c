@@ -18,6 +18,7 @@
 #include "api/watch.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "ops/closer.h"
 #include "ops/log.h"
 #include "process/orphans.h"
 #include "reload.h"
@@ -452,7 +453,8 @@ int supervisor_run(const SupervisorOptions *options)
                 return 1;
         s->options = *options;
         announce_init(s);
-        r = set_up(s);
+        r = closer_start();
+        r = r < 0 ? r : set_up(s);
         if (r == 0) {
                 loop(s);
                 status = s->lifecycle.status;

@@ -165,7 +165,7 @@ static void (*const methods[])(const Request *r) = {
 static void close_left_fds(Client *c)
 {
         while (c->n_fds)
-                fd_close(c->fds[--c->n_fds]);
+                fd_close_foreign(c->fds[--c->n_fds]);
 }
 
 static void not_implemented(VarlinkCall *call, const VarlinkMessage *m)
@@ -243,7 +243,7 @@ static void let_go(Job *job)
         JobCalls *calls = job->calls;
 
         for (int i = 0; job->ties && i < 3; i++)
-                job->ties->fds[i] = fd_close(job->ties->fds[i]);
+                job->ties->fds[i] = fd_close_foreign(job->ties->fds[i]);
         if (!calls)
                 return;
         list_remove(&calls->attached);

@@ -24,7 +24,7 @@ size_t client_backlog(const Client *c)
 static void close_fds(Client *c)
 {
         while (c->n_fds)
-                fd_close(c->fds[--c->n_fds]);
+                fd_close_foreign(c->fds[--c->n_fds]);
 }
 
 static void arm_stall(Client *c)
@@ -232,7 +232,7 @@ int client_new(Api *api, int fd)
 
         if (r < 0) {
                 log_warning("a client is turned away: who it is can not be told: %s", strerror(-r));
-                fd_close(fd);
+                fd_close_foreign(fd);
                 return 0;
         }
         rights = access_rights(&api->access, &who);
@@ -243,7 +243,7 @@ int client_new(Api *api, int fd)
         if (verdict != DOOR_SHUT && r == 0)
                 return 0;
         peer_fini(&who);
-        fd_close(fd);
+        fd_close_foreign(fd);
         return r;
 }
 

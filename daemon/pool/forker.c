@@ -32,7 +32,7 @@ void forker_free(Forker *f)
                 (void)event_del(&f->readable);
                 (void)event_del(&f->start_timer);
         }
-        fd_close(f->channel);
+        fd_close_foreign(f->channel);
         fd_close(f->pidfd);
         group_end(&f->group, &f->pool->pools->cgroups);
         free(f->handlers);
@@ -107,6 +107,7 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
                 on_exit_told(f, e);
                 break;
         }
+        *pidfd = fd_close_foreign(*pidfd); /* it may be anything */
         pool_touch(pool);
 }
 
@@ -244,7 +245,7 @@ void forker_retire(Forker *f)
                 return;
         (void)event_del(&f->readable);
         (void)event_del(&f->start_timer);
-        f->channel = fd_close(f->channel); /* it hears that, ends what is below it, and itself */
+        f->channel = fd_close_foreign(f->channel); /* it hears that, ends what is below it, and itself */
 }
 
 void forker_kill(Forker *f, const char *why)

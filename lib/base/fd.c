@@ -22,6 +22,24 @@ int fd_close(int fd)
         return -1;
 }
 
+static void (*foreign_closer)(int fd);
+
+void fd_set_foreign_closer(void (*closer)(int fd))
+{
+        foreign_closer = closer;
+}
+
+int fd_close_foreign(int fd)
+{
+        int saved = errno;
+
+        if (fd < 0 || !foreign_closer)
+                return fd_close(fd);
+        foreign_closer(fd);
+        errno = saved;
+        return -1;
+}
+
 int fd_nonblock(int fd, bool on)
 {
         int flags = fcntl(fd, F_GETFL);
@@ -114,6 +132,9 @@ ssize_t fd_send(int socket, const void *bytes, size_t n, const int *fds, size_t 
         return k < 0 ? -errno : k;
 }
 
+/* SCM_MAX_FD of unix(7): what does not fit into the message the kernel closes, and we would wait. */
+enum { MOST_SENT = 253 };
+
 /* Takes the descriptors of one control message; those without room are closed. */
 static bool take_fds(struct cmsghdr *c, int *fds, size_t room, size_t *have)
 {
@@ -127,7 +148,7 @@ static bool take_fds(struct cmsghdr *c, int *fds, size_t room, size_t *have)
                 if (*have < room) {
                         fds[(*have)++] = fd;
                 } else {
-                        fd_close(fd);
+                        fd_close_foreign(fd);
                         fits = false;
                 }
         }
@@ -137,7 +158,7 @@ static bool take_fds(struct cmsghdr *c, int *fds, size_t room, size_t *have)
 ssize_t fd_receive(int socket, void *to, size_t n, int *fds, size_t *n_fds, int flags)
 {
         union {
-                char bytes[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+                char bytes[CMSG_SPACE(MOST_SENT * sizeof(int))];
                 struct cmsghdr align;
         } control;
         struct iovec iov = { to, n };
@@ -161,7 +182,7 @@ ssize_t fd_receive(int socket, void *to, size_t n, int *fds, size_t *n_fds, int 
                 fits = false;
         if (!fits) {
                 while (have)
-                        fd_close(fds[--have]);
+                        fd_close_foreign(fds[--have]);
                 *n_fds = 0;
                 return -EXFULL;
         }

@@ -12,6 +12,11 @@ enum { FD_PASS_MAX = 16 };
 /* Closes it, if it is one; returns -1, for `fd = fd_close(fd)`. errno stays. */
 int fd_close(int fd);
 
+/* The same for one that somebody else may have passed to us: its last close may wait for as long as
+ * they like. A process that must not wait names who closes such ones; else it is fd_close(). */
+int fd_close_foreign(int fd);
+void fd_set_foreign_closer(void (*closer)(int fd));
+
 /* Switches O_NONBLOCK and FD_CLOEXEC. Return 0 or -errno. */
 int fd_nonblock(int fd, bool on);
 int fd_cloexec(int fd, bool on);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -26,7 +27,7 @@ void turn_fini(Turn *turn)
 static void close_received(Link *link)
 {
         while (link->n_fds)
-                fd_close(link->fds[--link->n_fds]);
+                fd_close_foreign(link->fds[--link->n_fds]);
 }
 
 /* One read. Returns the bytes fed, 0 at the end, or -errno. */
@@ -35,17 +36,13 @@ static ssize_t read_once(Link *link)
         ssize_t n;
         int r;
 
-        if (link->take_fds) {
-                link->n_fds = LINK_MAX_FDS;
-                n = fd_receive(link->fd, link->turn->bytes, LINK_READ_SIZE, link->fds, &link->n_fds,
-                               MSG_DONTWAIT);
-                if (n < 0)
-                        link->n_fds = 0;
-        } else {
-                n = recv(link->fd, link->turn->bytes, LINK_READ_SIZE, MSG_DONTWAIT);
-                if (n < 0)
-                        n = -errno;
-        }
+        link->n_fds = LINK_MAX_FDS;
+        n = fd_receive(link->fd, link->turn->bytes, LINK_READ_SIZE, link->fds, &link->n_fds,
+                       MSG_DONTWAIT);
+        if (n < 0)
+                link->n_fds = 0;
+        if (!link->take_fds)
+                close_received(link); /* what nobody takes the kernel would close, and we wait */
         if (n <= 0)
                 return n;
         r = link->ops->feed(link, link->turn->bytes, (size_t)n);
@@ -86,7 +83,7 @@ static size_t chunk(const Link *link, const int **fds)
 static void forget_passed(Link *link)
 {
         for (int i = 0; i < 3; i++)
-                link->send_fds[i] = fd_close(link->send_fds[i]);
+                link->send_fds[i] = fd_close_foreign(link->send_fds[i]);
 }
 
 /* Returns 0 when all is sent, -EAGAIN, or another -errno. */
@@ -166,6 +163,15 @@ int link_init(Link *link, Turn *turn, int fd, Buffer *out, const LinkOps *ops, b
         return 0;
 }
 
+/* Descriptors may be in what was not read: they are closed with it. */
+static int close_connection(int fd)
+{
+        int unread = 0;
+
+        (void)shutdown(fd, SHUT_RDWR); /* nothing comes any more */
+        return ioctl(fd, FIONREAD, &unread) == 0 && !unread ? fd_close(fd) : fd_close_foreign(fd);
+}
+
 void link_fini(Link *link)
 {
         if (link->fd < 0)
@@ -175,7 +181,7 @@ void link_fini(Link *link)
         list_remove(&link->dirty);
         close_received(link);
         forget_passed(link);
-        link->fd = fd_close(link->fd);
+        link->fd = close_connection(link->fd);
 }
 
 void link_pass_fds(Link *link, const int fds[3])

@@ -74,7 +74,7 @@ static int init(const json_t *settings)
         int fds[8];
 
         lie = json_string_value(json_object_get(settings, "lie"));
-        stranger = pid ? (pid_t)atoi(pid) : 0;
+        stranger = pid ? (pid_t)strtol(pid, NULL, 10) : 0;
         if (!lie)
                 return 1;
         say(FORKER_READY, &none, 0);

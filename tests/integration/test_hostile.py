@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
 """What somebody who may run code in a worker, or talk to the daemon, tries against all others."""
 
+import array
+import contextlib
 import os
 import pwd
+import signal
+import socket
+import struct
 import subprocess
 import time
 
 from cgroups import Subtree
 from harness import *
-from test_process_attributes import need_root
+from test_process_attributes import need_root, status_of
+from users import *
 
 GAMES = pwd.getpwnam("games")
 
@@ -113,3 +119,60 @@ def test_a_worker_makes_so_many_groups_and_no_more():
         assert 50 < wide <= 100 and 3 < deep <= 8, (wide, deep)
         d.call("RestartPool", pool="exec")
         until(lambda: not os.path.exists(group), "its group is removed")
+
+
+# --- descriptors ---
+
+def lingering():
+    """A socket whose last close takes 20 s, and its other end."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        s.bind(("127.0.0.1", 0))
+        s.listen(1)
+        one = socket.create_connection(s.getsockname())
+        other, _ = s.accept()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 20))
+    one.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            one.send(b"x" * 65536)
+    return one, other
+
+
+@contextlib.contextmanager
+def stopped(d):
+    """While the daemon does not run: so the last close is not ours."""
+    d.signal(signal.SIGSTOP)
+    until(lambda: status_of(d.pid)["State"].startswith("T"), "the daemon is stopped")
+    yield
+    d.signal(signal.SIGCONT)
+
+
+def passes(d, c, data, copies=1, close=False):
+    one, other = lingering()
+    with stopped(d):
+        fds = array.array("i", [one.fileno()] * copies)
+        c.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        one.close()
+        if close:
+            c.close()
+    return other
+
+
+def test_nobody_waits_for_a_descriptor_to_be_closed():
+    """A client passes sockets that linger: with a call that has no use for them, more than are
+    taken, more than fit, and with a message that is not complete, which goes with the
+    connection."""
+    call = b'{"method":"io.brood.Status"}\0'
+    with Users(conf="[Access]\nSubmit=*\n", pools={"diag": diag()}) as d, \
+            contextlib.ExitStack() as stack:
+        for data, copies, close in ((call, 1, False), (call, 17, False), (call, 253, False),
+                                    (call[:-1], 3, True), (call, 1, True)):
+            c = d.sockets_of(ALICE)[0]
+            began = time.monotonic()
+            stack.enter_context(passes(d, c, data, copies, close))
+            with d.connect() as root:
+                root.call("Status")
+            took = time.monotonic() - began
+            stack.enter_context(c)
+            assert took < 5, (data, copies, close, took)
