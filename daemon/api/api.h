@@ -121,6 +121,10 @@ Job *request_job_to_change(const Request *r, unsigned field);
 /* May the client submit to the handler's pool? Else the call is answered (AccessDenied). */
 bool request_may_submit(const Request *r, const CoreHandler *handler);
 
+/* May the job's user have it open again? Else the call is answered (QuotaExceeded). Who may operate
+ * is not asked. */
+bool request_within_quota(const Request *r, const Job *job);
+
 /* The pool that the field names; else the call is answered and NULL returned. */
 Pool *request_pool(const Request *r, unsigned field);
 

@@ -46,6 +46,8 @@ void method_retry(const Request *r)
 
         if (!job || !request_may_submit(r, job->handler)) /* it is work anew */
                 return;
+        if (job_state_ended(job->state) && !request_within_quota(r, job))
+                return;
         if (!core_retry(r->api->core, job, r->now)) {
                 wrong_state(r->call, job);
                 return;

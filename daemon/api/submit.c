@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "core/ties.h"
+#include "core/user.h"
 #include "io.brood.h"
 #include "varlink/json.h"
 
@@ -25,6 +26,23 @@ static void refuse_quota(const Request *r, const char *quota, uint64_t limit)
         emit_string_member(b, "quota", slice_of(quota));
         emit_int_member(b, "limit", (int64_t)limit);
         varlink_reply_end(r->call, false);
+}
+
+bool request_within_quota(const Request *r, const Job *job)
+{
+        Core *core = r->api->core;
+        CoreUser *user = r->client->rights.operate ? NULL : user_find(core, job->uid);
+        int e = user ? user_check(core, user, job->bytes) : 0;
+
+        if (!e && user)
+                e = user_take_rate(core, user, 1, r->now);
+        if (e == CORE_E_USER_QUEUED)
+                refuse_quota(r, "queued", core->limits.user.max_queued);
+        else if (e == CORE_E_USER_BYTES)
+                refuse_quota(r, "bytes", core->limits.user.max_bytes);
+        else if (e)
+                refuse_quota(r, "rate", core->limits.user.max_rate);
+        return !e;
 }
 
 static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *missing)

@@ -245,7 +245,8 @@ void forker_retire(Forker *f)
                 return;
         (void)event_del(&f->readable);
         (void)event_del(&f->start_timer);
-        f->channel = fd_close_foreign(f->channel); /* it hears that, ends what is below it, and itself */
+        /* It hears that, ends what is below it, and itself. */
+        f->channel = fd_close_foreign(f->channel);
 }
 
 void forker_kill(Forker *f, const char *why)

@@ -132,7 +132,7 @@ ssize_t fd_send(int socket, const void *bytes, size_t n, const int *fds, size_t 
         return k < 0 ? -errno : k;
 }
 
-/* SCM_MAX_FD of unix(7): what does not fit into the message the kernel closes, and we would wait. */
+/* SCM_MAX_FD of unix(7): what does not fit the kernel closes, and we would wait. */
 enum { MOST_SENT = 253 };
 
 /* Takes the descriptors of one control message; those without room are closed. */

@@ -176,3 +176,28 @@ def test_nobody_waits_for_a_descriptor_to_be_closed():
             took = time.monotonic() - began
             stack.enter_context(c)
             assert took < 5, (data, copies, close, took)
+
+
+# --- limits ---
+
+def test_a_retry_is_within_the_limits_of_its_user():
+    """Jobs that have ended come back by Retry, but no more of them than may be there; an operator
+    has no limit."""
+    pools = {"diag": diag(handlers="fail echo", min_workers=1, max_attempts=1)}
+    with Users(conf="[Access]\nSubmit=*\nMaxQueued=2\n", pools=pools) as d, \
+            d.connect_as(ALICE) as alice, d.connect() as root:
+        ended = alice.call("Submit", job={"handler": "fail", "args": {"retryable": False}},
+                           wait=True)["job"]
+        assert ended["state"] == "failed", ended
+        root.call("PausePool", pool="diag")
+        for _ in range(2):
+            alice.call("Submit", job={"handler": "echo"})
+        try:
+            alice.call("Retry", id=ended["id"])
+        except VarlinkError as error:
+            assert error.name == "QuotaExceeded", error
+            assert error.parameters == {"quota": "queued", "limit": 2}
+        else:
+            raise AssertionError("it was not refused")
+        root.call("Retry", id=ended["id"])
+        root.call("ResumePool", pool="diag")
