@@ -2,8 +2,10 @@
 
 #include "child/worker_main.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/entropy.h"
@@ -12,10 +14,17 @@
 #include "process/orphans.h"
 #include "worker/serve.h"
 
+static int can_not(const char *what, int r)
+{
+        fprintf(stderr, "<3>a worker can not %s: %s\n", what, strerror(-r));
+        return 1;
+}
+
 int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds)
 {
         SlotPage *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds->page,
                               0);
+        int mapped = page == MAP_FAILED ? -errno : 0, r;
         AUTO(output_log_free) OutputLog *log = NULL;
         WorkerOptions options = {
                 .slot = fds->slot,
@@ -29,10 +38,11 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
         if (fds->journal >= 0)
                 log = output_log_new(p->pool, fds->journal); /* NULL: better no log than no job */
         options.log = log ? &log->hook : NULL;
-        if (page == MAP_FAILED || orphans_adopt() < 0) {
-                perror("worker");
-                return 1;
-        }
+        if (page == MAP_FAILED)
+                return can_not("map its slots", mapped);
+        r = orphans_adopt();
+        if (r < 0)
+                return can_not("become a subreaper", r);
         (void)signal(SIGPIPE, SIG_IGN); /* a command may close its stdin before it has read all */
         job_group_init(fds->group);
         entropy_forget();
