@@ -21,9 +21,10 @@ static void tell_one(const Job *job, const char *id, int level)
 {
         const LogFields fields = job_fields(job, id);
 
-        log_event(&fields, level, "job=%s handler=%s uid=%u %s after %u attempts: %s",
+        log_event(&fields, level, "job=%s handler=%s uid=%u %s after %u attempt%s: %s",
                   uuid_text(&job->id).text, job->handler->name, job->uid,
-                  job_state_name(job->state), job->attempt, why(job));
+                  job_state_name(job->state), job->attempt, job->attempt == 1 ? "" : "s",
+                  why(job));
 }
 
 void ending_tell(EndingLog *l, bool all, usec_t now)

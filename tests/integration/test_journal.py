@@ -506,7 +506,7 @@ def test_stderr_has_levels():
         assert d.wait_log(r"^<5>broodd \S+ is ready: 2 pools$")
         job = d.run("exec", sh("echo quiet; exit 1"))
         assert job["result"]["stdout"] == "quiet\n"
-        d.wait_log(r"^<5>job=%s handler=exec uid=%d failed after 1 attempts: " % (
+        d.wait_log(r"^<5>job=%s handler=exec uid=%d failed after 1 attempt: " % (
             job["id"], os.getuid()))
         d.run("talk", {"output": "quiet\n", "print": "aloud\n", "mutter": "x" * 3000 + "\n"})
         d.wait_log(r"^<6>worker=talk\.0 pid=\d+: aloud$")
