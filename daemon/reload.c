@@ -13,6 +13,7 @@
 #include "pool/forker.h"
 #include "process/preparation.h"
 #include "settings/rights.h"
+#include "settings/table.h"
 
 /* --- configs that are out of force --- */
 
@@ -306,6 +307,18 @@ static bool find_collision(const Supervisor *s, bool named, SettingsError *error
         return false;
 }
 
+/* The line of the setting that the words begin with (KEY=), or else of the pool's source. */
+static int line_of(const PoolSettings *p, const char *why)
+{
+        for (unsigned i = 0; i < N_POOL_SETTINGS; i++) {
+                size_t n = strlen(pool_settings[i].key);
+
+                if (p->lines[i] && strncmp(why, pool_settings[i].key, n) == 0 && why[n] == '=')
+                        return p->lines[i];
+        }
+        return p->handlers_line ? p->handlers_line : p->source_line;
+}
+
 static bool find_failure(const Supervisor *s, SettingsError *error)
 {
         const Pool *pool;
@@ -316,7 +329,7 @@ static bool find_failure(const Supervisor *s, SettingsError *error)
                 if (!mine || !pool->change_error || pool->change != CHANGE_NONE)
                         continue;
                 (void)snprintf(error->file, sizeof(error->file), "%s", mine->file);
-                error->line = mine->handlers_line ? mine->handlers_line : mine->source_line;
+                error->line = line_of(mine, pool->change_error);
                 (void)snprintf(error->message, sizeof(error->message), "%s", pool->change_error);
                 return true;
         }

@@ -295,13 +295,13 @@ int check_watchdog(const Settings *s, SettingsError *error)
                 if (strcmp(s->pools[i].name, name) == 0)
                         p = &s->pools[i];
         if (!p)
-                return settings_fault(error, s->watchdog_file, s->watchdog_line,
+                return settings_fault(error, s->watchdog_place.file, s->watchdog_place.line,
                                       "WatchdogPool=%.*s: there is no such pool: expected the name "
                                       "of a file in pools, without .pool",
                                       shown_length(name, 100), name);
         if (p->module || (p->handlers && *p->handlers))
                 return 0;
-        return settings_fault(error, s->watchdog_file, s->watchdog_line,
+        return settings_fault(error, s->watchdog_place.file, s->watchdog_place.line,
                               "WatchdogPool=%.*s: a probe needs a handler, and that pool names "
                               "none (Handlers=)",
                               shown_length(name, 100), name);

@@ -71,25 +71,27 @@ static int find_group(const char *name, uint64_t *ret_gid)
         return 0;
 }
 
-const char *identity_user_key(const PoolSettings *p)
+IdentityPlace identity_place(const PoolSettings *p, unsigned row)
 {
-        return p->lines[POOL_ROW_user] ? "User" : "PoolUser";
+        if (row == POOL_ROW_user && p->pool_user)
+                return (IdentityPlace){ "PoolUser", p->pool_user->file, p->pool_user->line };
+        return (IdentityPlace){ pool_settings[row].key, p->file, p->lines[row] };
 }
 
 static int fault_of(const PoolSettings *p, unsigned row, const char *value, int r,
                     SettingsError *error)
 {
         const char *noun = row == POOL_ROW_user ? "user" : "group";
-        const char *key = row == POOL_ROW_user ? identity_user_key(p) : pool_settings[row].key;
+        IdentityPlace at = identity_place(p, row);
 
         if (r == -ENOMEM)
                 return r;
         if (r == -ESRCH)
-                return settings_fault(error, p->file, p->lines[row],
+                return settings_fault(error, at.file, at.line,
                                       "%s=%.*s: there is no such %s; expected a name or a number",
-                                      key, shown_length(value, 100), value, noun);
-        return settings_fault(error, p->file, p->lines[row], "%s=%.*s: cannot be looked up: %s",
-                              key, shown_length(value, 100), value, strerror(-r));
+                                      at.key, shown_length(value, 100), value, noun);
+        return settings_fault(error, at.file, at.line, "%s=%.*s: cannot be looked up: %s", at.key,
+                              shown_length(value, 100), value, strerror(-r));
 }
 
 /* --- supplementary groups --- */
@@ -171,6 +173,7 @@ static int find_own_user(PoolSettings *p, SettingsError *error)
 {
         AUTO(free) char *room = malloc(ENTRY_ROOM);
         Identity *i = &p->identity;
+        IdentityPlace at = identity_place(p, POOL_ROW_user);
         struct passwd entry;
         int r = room ? find_user(p->user, &i->uid, &entry, room) : -ENOMEM;
 
@@ -179,10 +182,10 @@ static int find_own_user(PoolSettings *p, SettingsError *error)
         if (r < 0)
                 return fault_of(p, POOL_ROW_user, p->user, r, error);
         if (r == 0 && !p->group)
-                return settings_fault(error, p->file, p->lines[POOL_ROW_user],
+                return settings_fault(error, at.file, at.line,
                                       "%s=%s: a number without an entry in the user database "
                                       "needs a Group=",
-                                      identity_user_key(p), p->user);
+                                      at.key, p->user);
         i->name = strdup(r ? entry.pw_name : p->user);
         if (r && i->gid == IDENTITY_OURS)
                 i->gid = entry.pw_gid;

@@ -25,8 +25,14 @@ int identity_find(PoolSettings *pool, SettingsError *error);
 void identity_fini(Identity *i);
 bool identity_equal(const Identity *a, const Identity *b);
 
-/* Where the pool's user stands, for messages: User in its file, or PoolUser in brood.conf. */
-const char *identity_user_key(const PoolSettings *pool);
+/* Where a row of the pool's table stands, for messages: that of User= may be PoolUser= of
+ * brood.conf. */
+typedef struct IdentityPlace {
+        const char *key, *file;
+        int line;
+} IdentityPlace;
+
+IdentityPlace identity_place(const PoolSettings *pool, unsigned row);
 
 /* Is it what this process is? Then nothing has to be changed, and no right is needed. */
 bool identity_is_ours(const Identity *i);

@@ -22,11 +22,12 @@
 static int missing(const PoolSettings *p, unsigned row, const char *value, const char *right,
                    const char *instead, SettingsError *error)
 {
-        const char *key = row == POOL_ROW_user ? identity_user_key(p) : pool_settings[row].key;
+        IdentityPlace at = identity_place(p, row);
 
-        return settings_fault(error, p->file, p->lines[row],
-                              "%s=%.*s: this daemon (uid %u) may not do that: it needs %s; %s", key,
-                              shown_length(value, 100), value, (unsigned)geteuid(), right, instead);
+        return settings_fault(error, at.file, at.line,
+                              "%s=%.*s: this daemon (uid %u) may not do that: it needs %s; %s",
+                              at.key, shown_length(value, 100), value, (unsigned)geteuid(), right,
+                              instead);
 }
 
 /* --- whom it may be --- */

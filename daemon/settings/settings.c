@@ -297,6 +297,21 @@ static char *join(const char *directory, const char *name)
 
 /* --- brood.conf --- */
 
+/* The last place counts. */
+static int remember_place(SettingPlace *place, const char *file, int line)
+{
+        char *copy;
+
+        if (!line)
+                return 0;
+        copy = strdup(file);
+        if (!copy)
+                return -ENOMEM;
+        free(place->file);
+        *place = (SettingPlace){ copy, line };
+        return 0;
+}
+
 static int read_daemon_file(Settings *s, const char *directory, const char *name,
                             SettingsError *error)
 {
@@ -306,11 +321,10 @@ static int read_daemon_file(Settings *s, const char *directory, const char *name
                      .error = error };
         int r = path ? read_target(&t, path) : -ENOMEM;
 
-        if (r == 0 && lines[DAEMON_ROW_watchdog_pool]) {
-                free(s->watchdog_file);
-                s->watchdog_file = MOVE_PTR(path);
-                s->watchdog_line = lines[DAEMON_ROW_watchdog_pool];
-        }
+        if (r == 0)
+                r = remember_place(&s->watchdog_place, path, lines[DAEMON_ROW_watchdog_pool]);
+        if (r == 0)
+                r = remember_place(&s->pool_user_place, path, lines[DAEMON_ROW_pool_user]);
         return r == -ENOENT ? 0 : r;
 }
 
@@ -396,6 +410,7 @@ static int read_pool(Settings *s, const char *directory, const char *name, Setti
                 return settings_fault(error, file, 0, "cannot be read: %s", strerror(ENOENT));
         if (r == 0 && s->pool_user && !t.pool->user) {
                 t.pool->user = strdup(s->pool_user);
+                t.pool->pool_user = &s->pool_user_place;
                 r = t.pool->user ? 0 : -ENOMEM;
         }
         return r < 0 ? r : check_pool(t.pool, error);
@@ -464,7 +479,8 @@ void settings_free(Settings *s)
                 remove_semaphore(s, s->n_semaphores - 1);
         free(s->semaphores);
         free(s->directory);
-        free(s->watchdog_file);
+        free(s->watchdog_place.file);
+        free(s->pool_user_place.file);
         free(s);
 }
 

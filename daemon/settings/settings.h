@@ -63,6 +63,12 @@ typedef struct FreeSetting {
         char *key, *value;
 } FreeSetting;
 
+/* Where a setting stands, for messages. */
+typedef struct SettingPlace {
+        char *file; /* NULL: nowhere */
+        int line;
+} SettingPlace;
+
 typedef struct PoolSettings {
         char *name;           /* of the file, without .pool */
         char *file;           /* its path */
@@ -74,6 +80,7 @@ typedef struct PoolSettings {
         char **file_environment;  /* what the files of EnvironmentFile= say */
         char *denied_file;        /* the first of them that we may not read; NULL: none */
         int *lines;               /* where each row of the table stands; 0: it does not */
+        const SettingPlace *pool_user; /* `user` is of PoolUser=, which stands there; NULL: User= */
 #define POOL_SETTING(section, key, type, member, ...) SETTING_C_##type member;
 #include "settings.def"
 } PoolSettings;
@@ -92,8 +99,7 @@ typedef struct Settings {
         SemaphoreSetting *semaphores;
         unsigned n_semaphores;
         char *directory;
-        char *watchdog_file; /* where WatchdogPool= stands, for messages; NULL: it does not */
-        int watchdog_line;
+        SettingPlace watchdog_place, pool_user_place; /* of WatchdogPool= and PoolUser= */
 } Settings;
 
 /* Where a config is wrong. */

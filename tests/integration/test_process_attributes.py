@@ -285,7 +285,7 @@ def test_root_directory_that_lacks_something():
         root = d.path("root")
         os.mkdir(root)
         assert_refused({"exec": commands(process="RootDirectory=" + root)},
-                       r"RootDirectory= \(it has to have /proc mounted", 2)
+                       r"RootDirectory= \(it has to have /proc mounted", 7)
         assert_refused({"p": pool("celsius", "celsius.so", process="RootDirectory=" + root)},
                        r"Module=celsius.so: there is no such file in .*, within RootDirectory=", 3)
         assert_refused({"p": pool("x", command="/bin/sh", process="RootDirectory=" + root)},
@@ -605,7 +605,7 @@ def test_files_that_the_user_may_not_read():
         assert_refused({"p": pool("x", command=files.path("program"), process=user)},
                        r".*/program can not be executed by User=games: Permission denied", 2)
         assert_refused({"p": commands(process=user + "\nWorkingDirectory=" + files.path("closed"))},
-                       r"WorkingDirectory= can not be applied: Permission denied", 2)
+                       r"WorkingDirectory= can not be applied: Permission denied", 8)
 
 
 def test_what_only_the_kernel_refuses():
@@ -620,4 +620,7 @@ def test_what_only_the_kernel_refuses():
             d.start(ready=False, command=["prlimit", "--core=0:0", "--", *inside, *d.command()])
             assert d.wait_exit() == 1
             d.reader.join(5)
-            assert re.search(r"/exec\.pool:2: %s can not be applied: " % what, d.log()), d.log()
+            found = re.search(r"/exec\.pool:(\d+): %s can not be applied: " % what, d.log())
+            assert found, d.log()
+            with open(d.path("config", "pools", "exec.pool"), encoding="utf-8") as f:
+                assert f.readlines()[int(found[1]) - 1].strip() == process

@@ -815,6 +815,24 @@ static void the_watchdogs_pool_is_there_and_has_a_handler(void **state)
         assert_string_equal(f->settings->watchdog_pool, "p");
 }
 
+static void a_wrong_pool_user_is_named_where_it_stands(void **state)
+{
+        Fixture *f = *state;
+
+        (void)read_pool(f, "[Pool]\nCommand=/bin/true\n");
+        write_file(f, "brood.conf.d/1.conf", "[Daemon]\nLogLevel=debug\nPoolUser=no-such-user\n");
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_non_null(strstr(f->error.file, "/brood.conf.d/1.conf"));
+        assert_int_equal(f->error.line, 3);
+        assert_non_null(strstr(f->error.message, "PoolUser=no-such-user: there is no such user"));
+        write_file(f, "pools/p.pool",
+                   "[Pool]\nCommand=/bin/true\n[Process]\nUser=no-such-one\n");
+        assert_int_equal(read_again(f), -EINVAL);
+        assert_non_null(strstr(f->error.file, "/pools/p.pool"));
+        assert_int_equal(f->error.line, 4);
+        assert_non_null(strstr(f->error.message, "User=no-such-one: there is no such user"));
+}
+
 static void a_pools_name_is_letters_digits_and_two_signs(void **state)
 {
         Fixture *f = *state;
@@ -978,6 +996,7 @@ int main(void)
                 TEST(what_a_pool_needs_or_cannot_have_is_told),
                 TEST(a_handler_belongs_to_one_pool),
                 TEST(the_watchdogs_pool_is_there_and_has_a_handler),
+                TEST(a_wrong_pool_user_is_named_where_it_stands),
                 TEST(a_pools_name_is_letters_digits_and_two_signs),
                 TEST(what_is_no_file_is_refused),
                 TEST(a_reload_keeps_workers_that_are_made_the_same),
