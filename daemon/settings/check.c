@@ -220,6 +220,26 @@ static int check_working_directory(const PoolSettings *p, SettingsError *error)
                               shown_length(directory, 200), directory);
 }
 
+/* Whether User= may enter it is seen by the fork server. */
+static int find_working_directory(const PoolSettings *p, int root, SettingsError *error)
+{
+        const char *path = p->working_directory;
+        AUTO(fd_close) int fd = -1;
+        struct stat st;
+        int e;
+
+        if (!path || *path != '/')
+                return 0;
+        fd = open_within(root, path);
+        e = fd < 0 ? errno : fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode) ? ENOTDIR : 0;
+        if (e != ENOENT && e != ENOTDIR)
+                return 0;
+        return settings_fault(error, p->file, p->lines[POOL_ROW_working_directory],
+                              "WorkingDirectory=%.*s: expected a directory%s, with - before it if "
+                              "it may be missing: %s",
+                              shown_length(path, 200), path, within(p), strerror(e));
+}
+
 static int check_process(PoolSettings *p, SettingsError *error)
 {
         int r = identity_find(p, error);
@@ -242,6 +262,8 @@ int check_pool(PoolSettings *p, SettingsError *error)
         r = open_root(p, &root, error);
         if (r == 0)
                 r = check_source(p, root, error);
+        if (r == 0)
+                r = find_working_directory(p, root, error);
         if (root != AT_FDCWD)
                 fd_close(root);
         if (r == 0)

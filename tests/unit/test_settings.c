@@ -642,6 +642,11 @@ static void what_a_pool_needs_or_cannot_have_is_told(void **state)
                 { "[Pool]\nBuiltin=exec\nConcurrency=thread\n", 3,
                   "Concurrency=: this version has only process" },
                 { "[Pool]\nBuiltin=exec\nSlots=2\n", 3, "Slots=: this version has only 1" },
+                { "[Pool]\nBuiltin=exec\n[Process]\nWorkingDirectory=/nowhere\n", 4,
+                  "WorkingDirectory=/nowhere: expected a directory, with - before it if it may be "
+                  "missing: No such file" },
+                { "[Pool]\nBuiltin=exec\n[Process]\nWorkingDirectory=/dev/null\n", 4,
+                  "WorkingDirectory=/dev/null: expected a directory" },
                 { "[Pool]\nBuiltin=exec\n[Process]\nWorkingDirectory=tmp\n", 4,
                   "WorkingDirectory=tmp: expected an absolute path" },
                 { "[Pool]\nBuiltin=exec\n[Process]\nPassEnvironment=A B=c\n", 4,
