@@ -43,8 +43,8 @@ void lifecycle_run(Supervisor *s)
         s->lifecycle.phase = PHASE_RUNNING;
         core_resume(&s->core, clock_steady());
         open_doors(s, true);
-        log_event(LOG_FIELDS(.id = MESSAGE_READY), LEVEL_NOTICE, "broodd %s is ready: %u pools",
-                  BROOD_VERSION, s->settings->n_pools);
+        log_event(LOG_FIELDS(.id = MESSAGE_READY), LEVEL_NOTICE, "broodd %s is ready: %u pool%s",
+                  BROOD_VERSION, s->settings->n_pools, PLURAL(s->settings->n_pools));
 }
 
 void lifecycle_drain(Supervisor *s)
@@ -81,8 +81,8 @@ void lifecycle_stop(Supervisor *s, const char *why, bool force, int status)
                 l->force = true;
                 return;
         }
-        log_event(LOG_FIELDS(.id = MESSAGE_STOPPING), LEVEL_NOTICE, "stopping: %s; %u jobs run",
-                  why, pools_running(&s->pools));
+        log_event(LOG_FIELDS(.id = MESSAGE_STOPPING), LEVEL_NOTICE,
+                  "stopping: %s; running jobs: %u", why, pools_running(&s->pools));
         l->phase = PHASE_FINISH;
         l->why = why;
         announce_stopping(s);
@@ -116,10 +116,10 @@ static void tell_dropped(Supervisor *s)
                         tell_one_dropped(job, ++dropped);
         if (dropped)
                 log_event(LOG_FIELDS(.id = MESSAGE_JOBS_DROPPED), LEVEL_WARNING,
-                          "%llu jobs that were only in memory are dropped",
+                          "jobs that were only in memory and are dropped: %llu",
                           (unsigned long long)dropped);
         if (s->core.open > dropped)
-                log_notice("%llu jobs are kept for the next start",
+                log_notice("jobs that are kept for the next start: %llu",
                            (unsigned long long)(s->core.open - dropped));
         api_tell_draining(&s->api);
 }

@@ -142,8 +142,8 @@ static int check_config(const SupervisorOptions *o)
         }
         faults = settings_check_modules(settings, complain, NULL, &handlers);
         if (!faults)
-                printf("%s is in order: %u pools, %zu handlers\n", o->config, settings->n_pools,
-                       handlers);
+                printf("%s is in order: %u pool%s, %zu handler%s\n", o->config, settings->n_pools,
+                       PLURAL(settings->n_pools), handlers, PLURAL(handlers));
         settings_free(settings);
         return faults ? 1 : 0;
 }

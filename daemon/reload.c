@@ -199,8 +199,8 @@ static void accept_candidate(Supervisor *s)
         if (s->lifecycle.phase == PHASE_STARTING)
                 lifecycle_run(s);
         else
-                log_event(LOG_FIELDS(.id = MESSAGE_RELOADED), LEVEL_NOTICE, "reloaded: %u pools",
-                          s->settings->n_pools);
+                log_event(LOG_FIELDS(.id = MESSAGE_RELOADED), LEVEL_NOTICE, "reloaded: %u pool%s",
+                          s->settings->n_pools, PLURAL(s->settings->n_pools));
 }
 
 /* --- while fork servers start --- */

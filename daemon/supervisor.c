@@ -347,9 +347,9 @@ static int open_store(Supervisor *s)
         if (r < 0)
                 return fail(s, r, "%s", error);
         if (s->core.last_seq)
-                log_info("the store has %llu jobs, %llu of them are to be done; read in %llu ms",
+                log_info("the store has %llu job%s, %llu to be done; read in %llu ms",
                          (unsigned long long)(s->core.open + s->core.kept),
-                         (unsigned long long)s->core.open,
+                         PLURAL(s->core.open + s->core.kept), (unsigned long long)s->core.open,
                          (unsigned long long)(clock_steady() - began) / 1000);
         return 0;
 }

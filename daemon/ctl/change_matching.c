@@ -159,7 +159,7 @@ static void say_sum(const Matching *m)
 
         buffer_printf(&b, "%s%s %llu job%s", m->dry ? "would " : "",
                       m->dry ? m->change->verb : m->change->past, m->changed,
-                      m->changed == 1 ? "" : "s");
+                      PLURAL(m->changed));
         if (!m->dry)
                 buffer_printf(&b, ", %llu %s", m->missed, m->change->missed);
         if (m->refused)

@@ -56,6 +56,7 @@ int verb_check_config(Ctl *ctl)
         }
         if (settings_check_modules(settings, complain, NULL, &handlers))
                 return STATUS_FAILED;
-        say("%s is in order: %u pools, %zu handlers", directory, settings->n_pools, handlers);
+        say("%s is in order: %u pool%s, %zu handler%s", directory, settings->n_pools,
+            PLURAL(settings->n_pools), handlers, PLURAL(handlers));
         return STATUS_DONE;
 }

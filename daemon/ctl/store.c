@@ -84,7 +84,7 @@ int verb_check_store(Ctl *ctl)
                 say("check-store: these were %d faults, there may be more", MAX_FAULTS);
         if (n)
                 return STATUS_FAILED;
-        printf("%s: sound: %lld job%s (%lld open), %s\n", path, f.jobs, f.jobs == 1 ? "" : "s",
+        printf("%s: sound: %lld job%s (%lld open), %s\n", path, f.jobs, PLURAL(f.jobs),
                f.open, size_text((uint64_t)f.bytes).text);
         return STATUS_DONE;
 }

@@ -338,8 +338,9 @@ static void sweep(Cgroups *c)
 
         if (n > 0) {
                 (void)for_leftovers(c, remove_leftover, began + SWEEP_MS * 1000);
-                log_notice("cgroup %s: swept %d groups of an earlier run in %llu ms", c->own.path,
-                           n, (unsigned long long)(clock_steady() - began) / 1000);
+                log_notice("cgroup %s: swept %d group%s of an earlier run in %llu ms",
+                           c->own.path, n, PLURAL(n),
+                           (unsigned long long)(clock_steady() - began) / 1000);
         }
 }
 

@@ -23,7 +23,7 @@ static void tell_one(const Job *job, const char *id, int level)
 
         log_event(&fields, level, "job=%s handler=%s uid=%u %s after %u attempt%s: %s",
                   uuid_text(&job->id).text, job->handler->name, job->uid,
-                  job_state_name(job->state), job->attempt, job->attempt == 1 ? "" : "s",
+                  job_state_name(job->state), job->attempt, PLURAL(job->attempt),
                   why(job));
 }
 

@@ -284,7 +284,7 @@ static void tell_of_forker(const Forker *f, const ExitVerdict *v)
         if (f->retired && (exit_verdict_status(v) == 0 || !f->ready))
                 return;
         log_event(&fields, LEVEL_WARNING,
-                  "pool=%s: fork server pid=%d died: it %s; %u workers go with it",
+                  "pool=%s: fork server pid=%d died: it %s; workers that go with it: %u",
                   f->pool->core->name, (int)f->pid, exit_verdict_words(v, words, sizeof(words)),
                   f->n_workers);
 }

@@ -12,6 +12,8 @@
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+/* The end of the noun in "%u job%s". */
+#define PLURAL(n) ((n) == 1 ? "" : "s")
 #define PRINTF(string, first) __attribute__((format(printf, string, first)))
 #define UNUSED __attribute__((unused))
 

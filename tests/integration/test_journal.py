@@ -46,7 +46,7 @@ def test_ready_and_stop():
     with logging() as (d, j):
         ready = j.wait(MESSAGE_ID=ID["READY"])
         check(ready, PRIORITY=5, SYSLOG_IDENTIFIER="broodd", _PID=d.pid, BROOD_JOB=None)
-        assert re.fullmatch(rb"broodd \S+ is ready: 1 pools", ready["MESSAGE"]), ready
+        assert re.fullmatch(rb"broodd \S+ is ready: 1 pool", ready["MESSAGE"]), ready
         check(j.wait(PRIORITY=7, BROOD_WORKER="diag.0"), BROOD_POOL="diag", MESSAGE_ID=None)
         d.stop()
         check(j.wait(MESSAGE_ID=ID["STOPPING"]), PRIORITY=5, _PID=d.process.pid)
@@ -237,7 +237,7 @@ def test_jobs_in_memory_are_dropped():
         kept = d.submit("echo")
         d.stop()
         check(j.wait(MESSAGE_ID=ID["JOBS_DROPPED"]), PRIORITY=4)
-        assert j.messages(MESSAGE_ID=ID["JOBS_DROPPED"])[0].startswith(b"3 jobs")
+        assert j.messages(MESSAGE_ID=ID["JOBS_DROPPED"])[0].endswith(b"dropped: 3")
         for id in dropped:
             check(j.wait(BROOD_JOB=id), MESSAGE_ID=ID["JOB_DROPPED"], BROOD_HANDLER="echo",
                   BROOD_POOL="diag", BROOD_USER=os.getuid(), PRIORITY=4)
