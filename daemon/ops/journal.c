@@ -4,8 +4,11 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -110,6 +113,19 @@ int journal_send(int fd, const char *bytes, size_t n)
                 return r;
         r = reach(fd); /* there was no journald, or it was another one */
         return r < 0 ? r : send_once(fd, bytes, n);
+}
+
+void journal_await_read(int fd)
+{
+        enum { PATIENCE_MS = 300, MOMENT_MS = 3 };
+        int unread;
+
+        for (int ms = 0; ms < PATIENCE_MS; ms++) {
+                if (ioctl(fd, SIOCOUTQ, &unread) < 0 || unread == 0)
+                        break;
+                (void)poll(NULL, 0, 1);
+        }
+        (void)poll(NULL, 0, MOMENT_MS);
 }
 
 size_t journal_cut(const char *text, size_t n)

@@ -40,6 +40,11 @@ bool journal_is_reached(int fd);
  * -errno (there is none; each call looks again). poll() for POLLOUT waits until there is room. */
 int journal_send(int fd, const char *bytes, size_t n);
 
+/* Waits until journald has read all that was sent, and a moment more, but never as long as half a
+ * second. Only when it has read an entry, it looks up in /proc of which unit the sender is: if that
+ * is gone by then, `journalctl -u` does not show the entry. */
+void journal_await_read(int fd);
+
 /* Of a text without a newline that does not fit on one line: how much of its n bytes to put on the
  * first, so that no UTF-8 character is cut in two. */
 size_t journal_cut(const char *text, size_t n);

@@ -149,6 +149,8 @@ void log_close(void)
 
         for (int i = 0; i < STEPS && log_is_waiting() && poll(&p, 1, PATIENCE_MS) > 0; i++)
                 log_flush();
+        if (log_is_journal() && !log_is_waiting())
+                journal_await_read(journal.fd);
         buffer_fini(&journal.waiting);
         journal.fd = fd_close(journal.fd);
 }

@@ -108,9 +108,19 @@ class Journald:
         os.chmod(FOLDER + "/socket", 0o666)
         threading.Thread(target=self._take_entries, args=(self.socket,), daemon=True).start()
 
+    @staticmethod
+    def _is_there(ancillary):
+        """Is the sender still a process, of which could be found out what unit it is of?"""
+        for level, kind, payload in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                with contextlib.suppress(OSError):
+                    return bool(os.readlink("/proc/%d/exe" % struct.unpack("3i", payload)[0]))
+        return False
+
     def _take_entries(self, at):
         while True:
             data, ancillary, flags, _ = at.recvmsg(1 << 20, 1024)
+            there = self._is_there(ancillary)
             self.may_read.wait()
             assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
             entry = None
@@ -123,6 +133,7 @@ class Journald:
                     os.close(fd)
             entry = parse(data)
             entry["_PID"], entry["_UID"] = b"%d" % pid, b"%d" % uid
+            entry["there"] = there
             with self.heard:
                 self.entries.append(entry)
                 self.heard.notify_all()

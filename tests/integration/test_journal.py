@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 from durable import write_tally
@@ -427,6 +428,22 @@ def test_the_daemon_does_not_hang_with_journald():
         began = time.monotonic()
         d.stop()
         assert time.monotonic() - began < slow(2)
+
+
+def test_the_daemon_is_there_until_its_last_line_is_read():
+    """journald asks /proc of which unit a line is: `journalctl -u` has the last one, too."""
+    with logging(TALKER) as (d, j):
+        j.wait(MESSAGE_ID=ID["READY"])
+        workers = d.pids("talk")
+
+        def read_late():
+            until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in workers), "the end")
+            time.sleep(0.05)
+            j.go_on()
+        j.hang()
+        threading.Thread(target=read_late, daemon=True).start()
+        d.stop()
+        assert j.wait(MESSAGE="stopped")["there"]
 
 
 @alone
