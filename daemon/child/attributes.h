@@ -10,5 +10,5 @@
  *
  * A change of user clears the parent-death signal (set it again) and makes the process one that
  * others of that user can not look into, ptrace(2), until it executes something: the fork server
- * stays so, since it speaks for the pool; its workers do not. */
+ * stays so, since it speaks for the pool; its workers do not, but for those that run commands. */
 int attributes_apply(const Preparation *p, const char **ret_what);

@@ -51,6 +51,7 @@ typedef struct RequestFds {
         size_t n;
         const CgroupDoor *door; /* of the worker's; NULL: none */
         CgroupDoor door_kept;
+        int procs;        /* of that group, opened with our rights; -1: none */
         int group;        /* the directory above that; -1: none */
 } RequestFds;
 
@@ -146,6 +147,11 @@ static void reap(ForkServer *s)
 
 /* --- births --- */
 
+static unsigned fds_wanted(const ForkServer *s)
+{
+        return s->preparation.command ? 2 : 4;
+}
+
 /* In the fork: becomes a worker, with nothing of ours but what it needs. */
 __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
                                                     const RequestFds *q)
@@ -155,10 +161,11 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
                            .sentinel = FORKER_FD_SENTINEL, .journal = s->journal,
                            .group = q->group };
 
-        if (q->door) {
-                (void)cgroup_enter(q->door->procs); /* broodd looks whether it has */
-                fd_close(q->door->procs);
-        }
+        if (q->door)
+                (void)cgroup_enter(q->procs); /* broodd looks whether it has */
+        fd_close(q->procs);
+        if (q->n > fds_wanted(s))
+                fd_close(q->fds[fds_wanted(s)]);
         if (!s->preparation.builtin) /* only commands get groups of their own */
                 mine.group = fd_close(mine.group);
 
@@ -170,7 +177,6 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
         fd_close(FORKER_FD_CHANNEL);
         fd_close(FORKER_FD_PREPARATION);
         fd_close(s->signals);
-        (void)prctl(PR_SET_DUMPABLE, 1); /* nothing of the fork server's is left: attributes.h */
         setvbuf(stdout, NULL, _IOLBF, 0);
         exit(worker_main(&s->preparation, s->module, &mine));
 }
@@ -246,11 +252,6 @@ static int spawn_command(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int
         return process_start(&start, ret_pid, ret_pidfd);
 }
 
-static unsigned fds_wanted(const ForkServer *s)
-{
-        return s->preparation.command ? 2 : 4;
-}
-
 static int give_birth(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
 {
         if (s->preparation.command)
@@ -265,11 +266,12 @@ static bool sort_fds(const ForkServer *s, RequestFds *q)
         unsigned wanted = fds_wanted(s);
 
         if (q->n == wanted + 2) {
-                q->door_kept = (CgroupDoor){ .group = -1, .procs = q->fds[wanted] };
-                q->door = &q->door_kept;
+                q->procs = cgroup_open_procs(q->fds[wanted]); /* < 0: it stays where we are */
+                q->door_kept = (CgroupDoor){ .group = -1, .procs = q->procs };
+                q->door = q->procs < 0 ? NULL : &q->door_kept;
                 q->group = q->fds[wanted + 1];
         }
-        return q->n == wanted || q->door;
+        return q->n == wanted || q->n == wanted + 2;
 }
 
 static void handle_request(ForkServer *s, const ForkerRequest *request, RequestFds *q)
@@ -296,7 +298,7 @@ static void handle_request(ForkServer *s, const ForkerRequest *request, RequestF
 static bool hear_channel(ForkServer *s)
 {
         ForkerRequest request;
-        RequestFds q = { .n = MAX_REQUEST_FDS, .group = -1 };
+        RequestFds q = { .n = MAX_REQUEST_FDS, .procs = -1, .group = -1 };
         ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), q.fds, &q.n,
                                MSG_DONTWAIT);
 
@@ -307,6 +309,7 @@ static bool hear_channel(ForkServer *s)
         if (n > 0)
                 for (size_t i = 0; i < q.n; i++)
                         fd_close(q.fds[i]);
+        fd_close(q.procs);
         return n > 0;
 }
 

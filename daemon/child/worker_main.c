@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "base/entropy.h"
 #include "child/job_group.h"
@@ -18,6 +19,17 @@ static int can_not(const char *what, int r)
 {
         fprintf(stderr, "<3>a worker can not %s: %s\n", what, strerror(-r));
         return 1;
+}
+
+/* Nothing of the fork server's is left: a worker may be looked into by its user, and dump core. But
+ * not one that runs commands of many clients, all as that user: it has seen what all asked for. */
+static void let_look_into(const Preparation *p)
+{
+#ifdef __SANITIZE_ADDRESS__ /* it looks for leaks with ptrace(2) */
+        (void)prctl(PR_SET_DUMPABLE, 1);
+#else
+        (void)prctl(PR_SET_DUMPABLE, p->builtin == NULL);
+#endif
 }
 
 int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds)
@@ -35,6 +47,7 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
                 .max_message = p->max_message,
         };
 
+        let_look_into(p);
         if (fds->journal >= 0)
                 log = output_log_new(p->pool, fds->journal); /* NULL: better no log than no job */
         options.log = log ? &log->hook : NULL;

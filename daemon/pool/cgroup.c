@@ -177,15 +177,20 @@ void group_make_forker(Cgroup *to, Cgroups *c, const Cgroup *pool, unsigned n)
                 (void)make(to, c, "%s/forkserver-%u", pool->name, n);
 }
 
-/* The user may make groups in it, and it is we who remove them: as many as that takes no time, and
- * not deeper than cgroup_remove() goes. */
-static int share(const Cgroup *g, gid_t gid)
+/* The worker enters its leaf with the rights of its own user, from the fork server's. It may make
+ * groups beside the leaf, and it is we who remove them: as many as that takes no time, and not
+ * deeper than cgroup_remove() goes. */
+static int share(const WorkerCgroup *g, const Cgroup *pool, gid_t gid)
 {
-        int r = cgroup_write(g->dir, "cgroup.max.descendants", MOST_BELOW_WORKER);
+        int r = cgroup_write(g->top.dir, "cgroup.max.descendants", MOST_BELOW_WORKER);
 
         if (r == 0)
-                r = cgroup_write(g->dir, "cgroup.max.depth", DEEPEST_BELOW_WORKER);
-        return r < 0 ? r : cgroup_share(g->dir, gid);
+                r = cgroup_write(g->top.dir, "cgroup.max.depth", DEEPEST_BELOW_WORKER);
+        if (r == 0)
+                r = cgroup_share_procs(pool->dir, gid);
+        if (r == 0)
+                r = cgroup_share_procs(g->leaf, gid);
+        return r < 0 ? r : cgroup_share(g->top.dir, gid);
 }
 
 void group_make_worker(WorkerCgroup *to, Cgroups *c, const Cgroup *pool, unsigned seat,
@@ -199,14 +204,13 @@ void group_make_worker(WorkerCgroup *to, Cgroups *c, const Cgroup *pool, unsigne
                 return;
         hand_down(to->top.dir, '+', which); /* it counts who was killed, and who was not */
         to->leaf = cgroup_make(to->top.dir, "worker");
-        to->procs = to->leaf < 0 ? to->leaf : cgroup_open_procs(to->leaf);
-        if (to->procs < 0) {
+        if (to->leaf < 0) {
                 log_warning("cgroup %s/%s: no group for the worker itself: %s", c->own.path,
-                            to->top.name, strerror(-to->procs));
+                            to->top.name, strerror(-to->leaf));
                 worker_group_end(to, c);
                 return;
         }
-        r = uid == (uid_t)-1 ? 0 : share(&to->top, gid);
+        r = uid == (uid_t)-1 ? 0 : share(to, pool, gid);
         if (r < 0)
                 log_warning("cgroup %s/%s can not be shared with gid %u: %s", c->own.path,
                             to->top.name, gid, strerror(-r));
@@ -263,7 +267,6 @@ bool worker_group_judge(const WorkerCgroup *g, ExitVerdict *v)
 
 void worker_group_end(WorkerCgroup *g, Cgroups *c)
 {
-        g->procs = fd_close(g->procs);
         g->leaf = fd_close(g->leaf);
         group_end(&g->top, c);
 }

@@ -49,11 +49,10 @@ typedef struct Cgroup {
 typedef struct WorkerCgroup {
         Cgroup top;
         int leaf;               /* -1: none */
-        int procs;              /* of the leaf, until the fork server has it; -1: none */
         uint64_t kills_before;  /* for lack of memory */
 } WorkerCgroup;
 
-#define WORKER_GROUP_NONE { .top = GROUP_NONE, .leaf = -1, .procs = -1 }
+#define WORKER_GROUP_NONE { .top = GROUP_NONE, .leaf = -1 }
 
 /* Empty, and nothing is done until it is opened. */
 void cgroups_init(Cgroups *c, struct event_base *base);

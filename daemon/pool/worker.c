@@ -390,11 +390,11 @@ static int connect_and_ask(Worker *w)
         if (r < 0)
                 return r;
         {
-                const int procs = w->group.procs, group = w->group.top.dir;
-                const int for_command[] = { output, their_slot, procs, group };
-                const int for_module[] = { output, page_fd, their_control, their_slot, procs,
+                const int leaf = w->group.leaf, group = w->group.top.dir;
+                const int for_command[] = { output, their_slot, leaf, group };
+                const int for_module[] = { output, page_fd, their_control, their_slot, leaf,
                                            group };
-                const unsigned n = (command ? 2 : 4) + (procs < 0 ? 0 : 2);
+                const unsigned n = (command ? 2 : 4) + (leaf < 0 ? 0 : 2);
 
                 return forker_ask(w->forker, w->seat, w->generation,
                                   command ? for_command : for_module, n);
@@ -451,7 +451,6 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
                           (uid_t)pool->settings->identity.uid, /* IDENTITY_OURS is -1, too */
                           (gid_t)pool->settings->identity.gid);
         r = connect_and_ask(w);
-        w->group.procs = fd_close(w->group.procs);
         if (r < 0)
                 return r;
         call_prepare(w);

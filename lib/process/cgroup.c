@@ -37,6 +37,16 @@ int cgroup_make(int parent, const char *name)
         return cgroup_open(parent, name);
 }
 
+int cgroup_share_procs(int group, gid_t gid)
+{
+        static const char file[] = "cgroup.procs";
+
+        if (fchownat(group, file, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+            fchmodat(group, file, 0664, 0) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return 0;
+}
+
 int cgroup_share(int group, gid_t gid)
 {
         static const char *const files[] = { "cgroup.procs", "cgroup.threads",

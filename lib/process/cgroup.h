@@ -28,14 +28,19 @@ int cgroup_open(int parent, const char *name);
  */
 int cgroup_share(int group, gid_t gid);
 
+/* Lets them move their processes into the group, or, where two groups are below it, from one to the
+ * other; no more than that. Returns 0 or -errno. */
+int cgroup_share_procs(int group, gid_t gid);
+
 /* How to get into a group. */
 typedef struct CgroupDoor {
         int group; /* its directory, for who may start processes there; -1: not known */
         int procs; /* its cgroup.procs, for everybody */
 } CgroupDoor;
 
-/* Its cgroup.procs, to enter it by. The kernel asks for the rights of whoever opened it: handed
- * over, it lets in who could not open it. Returns a descriptor or -errno. */
+/* Its cgroup.procs, to enter it by. The kernel asks for the rights of whoever opened it, so it is
+ * handed over to nobody who has fewer: he could move any process by it. Returns a descriptor or
+ * -errno. */
 int cgroup_open_procs(int group);
 /* The calling process enters. Async-signal-safe. Returns 0 or -errno. */
 int cgroup_enter(int procs);

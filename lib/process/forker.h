@@ -33,7 +33,7 @@ enum {
 
 /* "Start a worker." Descriptors with it: output (its stdout and stderr), and then for a module:
  * page, control, slot; for a command: the listening socket. Two more where it has a cgroup of its
- * own: the cgroup.procs that it enters, and the directory above that one. */
+ * own: the directory of the group that it enters, and the one above that. */
 typedef struct ForkerRequest {
         uint32_t seat, generation;
 } ForkerRequest;

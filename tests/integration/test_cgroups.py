@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """cgroups: who lives where, what is killed with whom, limits, and what is left at the end."""
 
+import glob
 import os
 import re
 import signal
@@ -66,6 +67,38 @@ def test_a_spawned_exec_worker_makes_leaves_too():
         with tree.daemon({"exec": commands(min_workers=1, start_method="spawn")}) as d:
             job = sh(d, "sed -n 's/^0:://p' /proc/self/cgroup")
             assert job["result"]["stdout"].endswith("/pool-exec/0.1/job\n"), job
+
+
+def test_workers_of_another_user_enter_with_their_own_rights():
+    """Worker and command are in their leaves, and nobody of them has a door that the daemon has
+    opened: the kernel would let him move any process by it."""
+    unless(os.geteuid() == 0, "only root starts workers of other users")
+    process = "User=nobody\nGroup=nogroup"
+    with Subtree() as tree:
+        pools = {"exec": commands(min_workers=1, process=process),
+                 "spawn": pool("celsius", "celsius.so", start_method="spawn", min_workers=1,
+                               spare_workers=0, process=process),
+                 "diag": diag(min_workers=1, process=process)}
+        d = Daemon(pools, start=False)
+        os.chmod(d.directory, 0o755)
+        with d:
+            tree.start(d)
+            for name in pools:
+                for w in d.workers(name):
+                    group = "pool-%s/%s.%d" % (name, w["name"].rpartition(".")[2],
+                                               w["generation"])
+                    assert tree.pids(group + "/worker") == [w["pid"]], (name, w)
+                    for pid in w["pid"], parent_of(w["pid"]):
+                        doors = [t for t in map(os.readlink, glob.glob("/proc/%d/fd/*" % pid))
+                                 if t.endswith("cgroup.procs")]
+                        assert not doors, (name, pid, doors)
+            job = sh(d, "sed -n 's/^0:://p' /proc/self/cgroup; id -un")
+            assert job["result"]["stdout"].endswith("/pool-exec/0.1/job\nnobody\n"), job
+            # what they may not: a group of another pool, and ours
+            for group in "", "supervisor", "pool-diag/0.1", "pool-diag":
+                job = sh(d, "echo $$ >%s" % tree.at(group + "/cgroup.procs"))
+                assert job["result"]["exit_status"] != 0, group
+            assert tree.pids("supervisor") == [d.pid]
 
 
 def test_the_handler_of_a_module_does_not_hold_the_groups_directory():

@@ -311,15 +311,17 @@ def test_two_users_in_one_daemon():
 
 
 def test_the_fork_server_is_out_of_reach():
-    """Its worker, of the same user, cannot look into the fork server; others can into workers."""
+    """Its worker, of the same user, cannot look into the fork server; others can into workers of a
+    module."""
     need_root()
-    with Daemon({"exec": commands(process="User=games")}) as d:
-        server = d.fork_servers()[0]
+    with Daemon({"exec": commands(process="User=games"),
+                 "diag": diag(process="User=games")}) as d:
+        server = parent_of(d.pids("exec")[0])
         for what in "fd", "mem", "environ":
             job = d.run("exec", {"argv": ["cat" if what != "fd" else "ls",
                                           "/proc/%d/%s" % (server, what)]})
             assert job["state"] == "failed" and "Permission denied" in job["result"]["stderr"], job
-        for pid in d.pids():
+        for pid in d.pids("diag"):
             assert os.stat("/proc/%d/fd" % pid).st_uid == GAMES.pw_uid
 
 
