@@ -199,7 +199,7 @@ def test_the_account_is_there_before_the_service(p):
         "systemd-sysusers", "systemd-tmpfiles", "start 'broodd.socket'",
         "$_dh_action 'broodd.service'")]
     assert order == sorted(order), order
-    assert re.search(r"chown root:brood /etc/brood", postinst)
+    assert re.search(r"chown brood:root /etc/brood", postinst)
 
 
 def test_an_upgrade_restarts_the_service_and_not_the_socket(p):

@@ -57,6 +57,9 @@ def test_install(m):
     assert round(m.call("celsius", {"fahrenheit": 110})["celsius"], 2) == 43.33
     assert m.is_active() == "active"
     assert m.run("broodctl", "check-config", "/etc/brood").status == 0
+    m.write("/etc/brood/secret.env", "PASSWORD=xyzzy\n")
+    assert m.run("runuser", "-u", "brood", "cat", "/etc/brood/secret.env").out == "PASSWORD=xyzzy\n"
+    assert m.run("runuser", "-u", "member", "cat", "/etc/brood/secret.env", status=None).status != 0
     assert "brood" not in m.systemctl("--failed", "--no-pager", "--plain", "--no-legend").out
 
 
