@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Memory that several processes see, as Python's multiprocessing.Value, Array and shared_memory have
+ * it.
+ *
+ * A BroodShared is a piece of anonymous memory (memfd) that is mapped here; it is inherited by fork(),
+ * or handed on as a descriptor. It has no name, so nothing is left when its processes have died. It
+ * may lie at another address in another process: keep offsets in it, not pointers.
+ *
+ * A BroodHeap is an allocator in such a piece: blocks can be made and freed by every process that has
+ * it. A process that is killed within leaves the heap usable; blocks that it had stay allocated, as
+ * memory does that nobody frees.
+ *
+ * Functions return 0 or a negative errno. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct BroodShared BroodShared;
+
+/* So many bytes of zeros (Python: RawArray, SharedMemory(create=True)). -ENOMEM, -EINVAL (0). */
+int brood_shared_new(BroodShared **ret, size_t size);
+
+/* One from a descriptor that brood_shared_fd() of another process was; taken over. `readonly`: mapped
+ * so. -EINVAL: it is no memory. */
+int brood_shared_open(BroodShared **ret, int fd, int readonly);
+int brood_shared_fd(const BroodShared *shared);
+
+void *brood_shared_data(const BroodShared *shared);
+size_t brood_shared_size(const BroodShared *shared);
+
+/* Whoever opens it from now on can only read it, and it can not change its size; this mapping stays
+ * writable (F_SEAL_FUTURE_WRITE). */
+int brood_shared_seal(BroodShared *shared);
+
+void brood_shared_free(BroodShared *shared);
+
+/* One value or array with a lock of its own (Python: Value(…), Array(…), with .get_lock()): the lock is
+ * recursive; lock returns BROOD_OWNER_DIED (brood/semaphore.h) if its last owner died in it. */
+typedef struct BroodValue BroodValue;
+int brood_value_new(BroodValue **ret, size_t element_size, size_t n);
+int brood_value_open(BroodValue **ret, int fd);
+int brood_value_fd(const BroodValue *value);
+void *brood_value_at(const BroodValue *value, size_t i); /* NULL: beyond the end */
+size_t brood_value_length(const BroodValue *value);
+int brood_value_lock(BroodValue *value, int64_t timeout_usec);
+int brood_value_unlock(BroodValue *value);
+void brood_value_free(BroodValue *value);
+
+/* --- blocks (Python: multiprocessing.heap.Heap, BufferWrapper) --- */
+
+typedef struct BroodHeap BroodHeap;
+
+/* An allocator over so many bytes, which do not grow. */
+int brood_heap_new(BroodHeap **ret, size_t size);
+int brood_heap_open(BroodHeap **ret, int fd);
+int brood_heap_fd(const BroodHeap *heap);
+
+/* A block of zeros, aligned to 16; *ret is its offset, the same in every process; 0 is no block.
+ * -ENOMEM: there is no such piece. */
+int brood_heap_alloc(BroodHeap *heap, size_t size, uint64_t *ret);
+/* -EINVAL: no block begins there (also: freed before). 0 is freed harmlessly. */
+int brood_heap_release(BroodHeap *heap, uint64_t block);
+/* Where it is in this process; NULL: no block begins there. */
+void *brood_heap_at(const BroodHeap *heap, uint64_t block);
+size_t brood_heap_used(const BroodHeap *heap);
+void brood_heap_free(BroodHeap *heap);
+
+#ifdef __cplusplus
+}
+#endif
