@@ -96,6 +96,7 @@ static void begin(Members *m)
 
 int members_new(Members *m, const char *name, size_t size)
 {
+        const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
         int r;
 
         begin(m);
@@ -104,8 +105,7 @@ int members_new(Members *m, const char *name, size_t size)
                 return -errno;
         r = ftruncate(m->fd, (off_t)size) < 0 ? -errno : 0;
         if (r == 0)
-                r = fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno
-                                                                                             : 0;
+                r = fcntl(m->fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
         if (r == 0)
                 r = map(m, size);
         if (r == 0)
@@ -139,7 +139,7 @@ static int check_file(int fd, size_t least, size_t *ret_size)
 
 int members_open(Members *m, int fd, uint32_t kind, size_t least)
 {
-        size_t size;
+        size_t size = 0;
         int r;
 
         begin(m);

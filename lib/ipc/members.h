@@ -3,9 +3,9 @@
 
 /* The processes that share an object in a memfd: which of them live, and one lock for all.
  *
- * Each has a slot in a table at the start of the memory. It holds the slot by a lock (F_OFD_SETLK) on
- * one byte of the file, through an open file description of its own, so the kernel lets go of it when
- * the process dies, reaped or not, in whatever pid namespace. No pid is trusted. A fork copies
+ * Each has a slot in a table at the start of the memory. It holds the slot by a lock (F_OFD_SETLK)
+ * on one byte of the file, through an open file description of its own, so the kernel lets go of it
+ * when the process dies, reaped or not, in whatever pid namespace. No pid is trusted. A fork copies
  * descriptors, which would keep a dead parent's slot: so a handler (pthread_atfork) closes them in
  * the child, which takes slots of its own when it first needs them.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The truth is `total`, `orphaned` and what each member holds; what is available follows from it, is
- * kept beside it, and computed anew where somebody died in the middle. */
+/* The truth is `total`, `orphaned` and what each member holds; what is available follows from it,
+ * is kept beside it, and computed anew where somebody died in the middle. */
 
 #include <brood/semaphore.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Waiting for a change of shared memory, with other processes: a futex word and how many wait at it.
+/* Waiting for a change of shared memory, with other processes: a futex word and how many wait at
+ * it.
  *
  * Each sleep is bounded: a process that was killed may have taken a wake-up with it, so who waits
  * looks again by itself after WAITING_LOOK. One that is killed while it waits leaves the count too

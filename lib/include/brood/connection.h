@@ -3,18 +3,18 @@
 
 /* Messages between two processes, as Python's multiprocessing.Pipe has them.
  *
- * A connection carries messages, each as it was sent, however large; a message is bytes, a JSON value
- * or descriptors. Both ends may belong to different processes: an end is a descriptor and can be
- * inherited (BroodProcessSpec.fds) or sent through another connection.
+ * A connection carries messages, each as it was sent, however large; a message is bytes, a JSON
+ * value or descriptors. Both ends may belong to different processes: an end is a descriptor and can
+ * be inherited (BroodProcessSpec.fds) or sent through another connection.
  *
- * There is no lock: two processes or threads that send (or receive) on the same end at the same moment
- * have to see to that themselves, as with Python's.
+ * There is no lock: two processes or threads that send (or receive) on the same end at the same
+ * moment have to see to that themselves, as with Python's.
  *
  * Functions return 0 or a negative errno: -EPIPE nobody can receive any more (Python:
  * BrokenPipeError); -ECONNRESET end of file, nobody can send any more (EOFError); -EPROTO the
- * stream ends or breaks within a message (its sender was killed there); -EMSGSIZE a message is larger
- * than the receiver allows; -EBADF this direction is not there (a one-way pipe: OSError). Times are
- * microseconds; a negative timeout means for ever, 0 not to wait. */
+ * stream ends or breaks within a message (its sender was killed there); -EMSGSIZE a message is
+ * larger than the receiver allows; -EBADF this direction is not there (a one-way pipe: OSError).
+ * Times are microseconds; a negative timeout means for ever, 0 not to wait. */
 
 #include <jansson.h>
 #include <stddef.h>
@@ -33,15 +33,16 @@ int brood_pipe(BroodConnection **ret_first, BroodConnection **ret_second, int du
 /* An end from a descriptor that brood_connection_fd() of another process was; taken over. */
 int brood_connection_open(BroodConnection **ret, int fd);
 
-/* The descriptor: to be polled, inherited or sent; it belongs to the connection (Python: fileno()). */
+/* The descriptor: to be polled, inherited or sent; it belongs to the connection (Python: fileno()).
+ */
 int brood_connection_fd(const BroodConnection *connection);
 
 /* Sends one message; returns when all of it is on its way, which may need the other side to receive
  * (Python: send_bytes()). */
 int brood_send(BroodConnection *connection, const void *bytes, size_t size);
 
-/* Receives one message; waits for it. *ret (to be freed, with a 0 byte behind it that does not count)
- * and *ret_size (Python: recv_bytes()). */
+/* Receives one message; waits for it. *ret (to be freed, with a 0 byte behind it that does not
+ * count) and *ret_size (Python: recv_bytes()). */
 int brood_receive(BroodConnection *connection, void **ret, size_t *ret_size);
 
 /* The same into memory of yours; returns the size, or -EMSGSIZE with the message dropped and
@@ -57,9 +58,9 @@ void brood_connection_limit(BroodConnection *connection, size_t size);
 int brood_send_json(BroodConnection *connection, const json_t *value);
 int brood_receive_json(BroodConnection *connection, json_t **ret);
 
-/* A message with descriptors, 1 to 16 of them; those of the sender stay its own, the receiver gets new
- * ones (CLOEXEC). *n_fds: room, then how many came. Bytes may go along (Python: reduction.send_handle).
- */
+/* A message with descriptors, 1 to 16 of them; those of the sender stay its own, the receiver gets
+ * new ones (CLOEXEC). *n_fds: room, then how many came. Bytes may go along (Python:
+ * reduction.send_handle). */
 int brood_send_fds(BroodConnection *connection, const int *fds, unsigned n_fds, const void *bytes,
                    size_t size);
 int brood_receive_fds(BroodConnection *connection, int *fds, unsigned *n_fds, void **ret,

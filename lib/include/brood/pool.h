@@ -15,14 +15,14 @@
  *     brood_pool_new(&pool, NULL);
  *     failed = brood_pool_map(pool, square, inputs, 100000, 0, &results);
  *
- * Tasks are bytes or JSON in, bytes or JSON out. Each worker has a line of its own to the pool, so one
- * that is killed, at whatever moment, is an error of its tasks (BROOD_TASK_KILLED; or they run again,
- * where `retries` says so), is replaced, and concerns nobody else: no call here ever hangs because a
- * process has died. Of a chunk only the task that was at work is hit, and the others run on
- * elsewhere.
+ * Tasks are bytes or JSON in, bytes or JSON out. Each worker has a line of its own to the pool, so
+ * one that is killed, at whatever moment, is an error of its tasks (BROOD_TASK_KILLED; or they run
+ * again, where `retries` says so), is replaced, and concerns nobody else: no call here ever hangs
+ * because a process has died. Of a chunk only the task that was at work is hit, and the others run
+ * on elsewhere.
  *
- * All functions may be called by any thread of the process that made the pool. They return 0, or what
- * they say, or a negative errno: -ESHUTDOWN after close or terminate, -ETIMEDOUT. Times are
+ * All functions may be called by any thread of the process that made the pool. They return 0, or
+ * what they say, or a negative errno: -ESHUTDOWN after close or terminate, -ETIMEDOUT. Times are
  * microseconds; a negative timeout means for ever, 0 not to wait. */
 
 #include <brood/process.h>
@@ -103,8 +103,8 @@ void brood_result_clear(BroodResult *result);
 /* Runs the function on one input and waits (Python: apply()). */
 int brood_pool_apply(BroodPool *pool, BroodFunction function, BroodBytes input, BroodResult *ret);
 
-/* Runs it on all inputs; results stand in their order. `chunk`: inputs that go to a worker at a time; 0:
- * chosen. Returns how many of them did not succeed, or -errno (Python: map()). */
+/* Runs it on all inputs; results stand in their order. `chunk`: inputs that go to a worker at a
+ * time; 0: chosen. Returns how many of them did not succeed, or -errno (Python: map()). */
 int64_t brood_pool_map(BroodPool *pool, BroodFunction function, const BroodBytes *inputs, size_t n,
                        size_t chunk, BroodResult **ret);
 
@@ -117,7 +117,8 @@ int64_t brood_pool_map_json(BroodPool *pool, BroodFunction function, const json_
 
 typedef struct BroodAsync BroodAsync;
 
-/* Called in a thread of the pool, which it must not hold up; the result is the callee's to clear. */
+/* Called in a thread of the pool, which it must not hold up; the result is the callee's to clear.
+ */
 typedef void (*BroodCallback)(BroodResult *result, void *context);
 
 /* Starts it and returns; the input is copied. With a callback `ret` may be NULL (Python:
@@ -129,7 +130,8 @@ int brood_pool_apply_async(BroodPool *pool, BroodFunction function, BroodBytes i
 int brood_async_ready(BroodAsync *async);
 /* Waits; 0 or -ETIMEDOUT (Python: wait()). */
 int brood_async_wait(BroodAsync *async, int64_t timeout_usec);
-/* Waits and takes the result; once. -ENODATA: it went to the callback, or was taken (Python: get()). */
+/* Waits and takes the result; once. -ENODATA: it went to the callback, or was taken (Python:
+ * get()). */
 int brood_async_get(BroodAsync *async, int64_t timeout_usec, BroodResult *ret);
 /* It runs on all the same. */
 void brood_async_free(BroodAsync *async);
@@ -138,15 +140,15 @@ void brood_async_free(BroodAsync *async);
 
 typedef struct BroodImap BroodImap;
 
-/* Gives the next input: 1 with *ret (which has to stay until the next call), 0 at the end, or -errno.
- * Called by the thread that asks for results, as it asks: never more ahead of the results than keeps
- * the workers busy. */
+/* Gives the next input: 1 with *ret (which has to stay until the next call), 0 at the end, or
+ * -errno. Called by the thread that asks for results, as it asks: never more ahead of the results
+ * than keeps the workers busy. */
 typedef int (*BroodNext)(void *context, BroodBytes *ret);
 
 int brood_pool_imap(BroodPool *pool, BroodFunction function, BroodNext next, void *context,
                     size_t chunk, int ordered, BroodImap **ret);
-/* 1 with *ret, and *ret_index the number of its input from 0 (may be NULL); 0 at the end; -ETIMEDOUT,
- * or what `next` returned (Python: next(), StopIteration). */
+/* 1 with *ret, and *ret_index the number of its input from 0 (may be NULL); 0 at the end;
+ * -ETIMEDOUT, or what `next` returned (Python: next(), StopIteration). */
 int brood_imap_next(BroodImap *imap, int64_t timeout_usec, BroodResult *ret, size_t *ret_index);
 /* Tasks of it that have not begun do not. */
 void brood_imap_free(BroodImap *imap);

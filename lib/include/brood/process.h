@@ -29,15 +29,15 @@
  *     BROOD_FORKSERVER  a copy of a small process which was a fresh image of this program when the
  *                       first child was wanted: fast and clean
  *
- * What a child gets is sent to it before it runs: preparation data and the process object (its name,
- * target, arguments), as in multiprocessing.spawn._main(); then bootstrap, run, exit code.
+ * What a child gets is sent to it before it runs: preparation data and the process object (its
+ * name, target, arguments), as in multiprocessing.spawn._main(); then bootstrap, run, exit code.
  *
- * A child never outlives its parent, however that ends, unless it asked to (`outlive`): it watches a
- * sentinel, and the kernel watches, too. It inherits no descriptor but those that are named.
+ * A child never outlives its parent, however that ends, unless it asked to (`outlive`): it watches
+ * a sentinel, and the kernel watches, too. It inherits no descriptor but those that are named.
  *
- * Functions return 0 or a negative errno. Times are microseconds; a negative timeout means for ever,
- * 0 not to wait. A BroodProcess belongs to the process that started it, and to one thread at a
- * time, except where said otherwise. */
+ * Functions return 0 or a negative errno. Times are microseconds; a negative timeout means for
+ * ever, 0 not to wait. A BroodProcess belongs to the process that started it, and to one thread at
+ * a time, except where said otherwise. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -98,8 +98,9 @@ void brood_process_register(const char *name, BroodTarget target);
  * `if __name__ == "__main__"` is for). */
 void brood_process_init(int argc, char **argv);
 
-/* Starts a child (Python: Process(…).start()). Returns 0, or -errno: -ENOENT there is no such target
- * or program; -EINVAL the spec makes no sense. Ended and not joined children are reaped on the way. */
+/* Starts a child (Python: Process(…).start()). Returns 0, or -errno: -ENOENT there is no such
+ * target or program; -EINVAL the spec makes no sense. Ended and not joined children are reaped on
+ * the way. */
 int brood_process_start(BroodProcess **ret, const BroodProcessSpec *spec);
 
 /* Waits for its end. 0, or -ETIMEDOUT. Any number of times (Python: join()). */
@@ -134,8 +135,8 @@ int brood_wait(const int *fds, unsigned n, int64_t timeout_usec, uint64_t *ret_r
  * many there are (Python: active_children(), which joins the ended ones as this does). */
 unsigned brood_process_children(BroodProcess **ret, unsigned n);
 
-/* Gives it up. A child that runs is waited for, a daemon killed (Python: close(), but that refuses a
- * living one). Returns its exit code, as above. */
+/* Gives it up. A child that runs is waited for, a daemon killed (Python: close(), but that refuses
+ * a living one). Returns its exit code, as above. */
 int brood_process_free(BroodProcess *process);
 
 /* --- in the child (Python: current_process(), parent_process()) --- */

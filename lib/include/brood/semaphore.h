@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Semaphores and locks across processes and threads, as Python's multiprocessing has them, but for one
- * thing: a unit that is held by a process that has died comes back, and whoever gets it is told.
+/* Semaphores and locks across processes and threads, as Python's multiprocessing has them, but for
+ * one thing: a unit that is held by a process that has died comes back, and whoever gets it is
+ * told.
  *
  * A semaphore lives in anonymous shared memory. It is inherited by fork(), or handed on as a
  * descriptor (brood_semaphore_fd(), then brood_semaphore_open() over there). A unit belongs to the
  * process that acquired it; any of its threads may release it, and so may another process, as with
  * Python's: then a unit of whoever has one is given back.
  *
- * The death of an owner is noticed by those who wait, within a tenth of a second. What it protected may
- * be half done: BROOD_OWNER_DIED says so to the one who gets that unit, and only to that one.
+ * The death of an owner is noticed by those who wait, within a tenth of a second. What it protected
+ * may be half done: BROOD_OWNER_DIED says so to the one who gets that unit, and only to that one.
  *
  * Functions return 0, BROOD_OWNER_DIED (acquired, see above), or a negative errno: -ETIMEDOUT (not
- * within this time), -EPERM (a bounded semaphore is released more often than it was acquired; Python:
- * ValueError), -EINVAL. Times are microseconds; a negative timeout means for ever, 0 not to wait. */
+ * within this time), -EPERM (a bounded semaphore is released more often than it was acquired;
+ * Python: ValueError), -EINVAL. Times are microseconds; a negative timeout means for ever, 0 not to
+ * wait. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,14 +34,14 @@ enum { BROOD_SEMAPHORE_MAX = 32767 }; /* units (Python: SEM_VALUE_MAX is larger)
 /* (Python: Semaphore(value), BoundedSemaphore(value)). -EINVAL: more than BROOD_SEMAPHORE_MAX. */
 int brood_semaphore_new(BroodSemaphore **ret, unsigned value, int bounded);
 
-/* A mutual exclusion that is not recursive (Python: Lock()); one that is: by the same thread any number
- * of times (Python: RLock()). Both are semaphores of one unit to all functions here; a recursive one
- * can only be released by its owner (-EPERM; Python: AssertionError). */
+/* A mutual exclusion that is not recursive (Python: Lock()); one that is: by the same thread any
+ * number of times (Python: RLock()). Both are semaphores of one unit to all functions here; a
+ * recursive one can only be released by its owner (-EPERM; Python: AssertionError). */
 int brood_lock_new(BroodSemaphore **ret);
 int brood_recursive_lock_new(BroodSemaphore **ret);
 
-/* One from a descriptor that brood_semaphore_fd() of another process was; taken over. -EBADMSG: it is
- * something else. */
+/* One from a descriptor that brood_semaphore_fd() of another process was; taken over. -EBADMSG: it
+ * is something else. */
 int brood_semaphore_open(BroodSemaphore **ret, int fd);
 int brood_semaphore_fd(const BroodSemaphore *semaphore);
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Memory that several processes see, as Python's multiprocessing.Value, Array and shared_memory have
- * it.
+/* Memory that several processes see, as Python's multiprocessing.Value, Array and shared_memory
+ * have it.
  *
- * A BroodShared is a piece of anonymous memory (memfd) that is mapped here; it is inherited by fork(),
- * or handed on as a descriptor. It has no name, so nothing is left when its processes have died. It
- * may lie at another address in another process: keep offsets in it, not pointers.
+ * A BroodShared is a piece of anonymous memory (memfd) that is mapped here; it is inherited by
+ * fork(), or handed on as a descriptor. It has no name, so nothing is left when its processes have
+ * died. It may lie at another address in another process: keep offsets in it, not pointers.
  *
- * A BroodHeap is an allocator in such a piece: blocks can be made and freed by every process that has
- * it. A process that is killed within leaves the heap usable; blocks that it had stay allocated, as
- * memory does that nobody frees.
+ * A BroodHeap is an allocator in such a piece: blocks can be made and freed by every process that
+ * has it. A process that is killed within leaves the heap usable; blocks that it had stay
+ * allocated, as memory does that nobody frees.
  *
  * Functions return 0 or a negative errno. */
 
@@ -26,8 +26,8 @@ typedef struct BroodShared BroodShared;
 /* So many bytes of zeros (Python: RawArray, SharedMemory(create=True)). -ENOMEM, -EINVAL (0). */
 int brood_shared_new(BroodShared **ret, size_t size);
 
-/* One from a descriptor that brood_shared_fd() of another process was; taken over. `readonly`: mapped
- * so. -EINVAL: it is no memory. */
+/* One from a descriptor that brood_shared_fd() of another process was; taken over. `readonly`:
+ * mapped so. -EINVAL: it is no memory. */
 int brood_shared_open(BroodShared **ret, int fd, int readonly);
 int brood_shared_fd(const BroodShared *shared);
 
@@ -40,8 +40,9 @@ int brood_shared_seal(BroodShared *shared);
 
 void brood_shared_free(BroodShared *shared);
 
-/* One value or array with a lock of its own (Python: Value(…), Array(…), with .get_lock()): the lock is
- * recursive; lock returns BROOD_OWNER_DIED (brood/semaphore.h) if its last owner died in it. */
+/* One value or array with a lock of its own (Python: Value(…), Array(…), with .get_lock()): the
+ * lock is recursive; lock returns BROOD_OWNER_DIED (brood/semaphore.h) if its last owner died in
+ * it. */
 typedef struct BroodValue BroodValue;
 int brood_value_new(BroodValue **ret, size_t element_size, size_t n);
 int brood_value_open(BroodValue **ret, int fd);
