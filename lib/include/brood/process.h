@@ -15,19 +15,20 @@
  *             BroodProcess *p;
  *
  *             brood_process_init(argc, argv);
- *             brood_process_start(&p, &(BroodProcessSpec){ .target = "greet",
- *                                                          .args = json_pack("{ss}", "name", "bob") });
+ *             brood_process_start(&p, &(BroodProcessSpec){
+ *                     .target = "greet", .args = json_pack("{ss}", "name", "bob") });
  *             brood_process_join(p, -1);
  *             return brood_process_free(p);
  *     }
  *
  * A child is started by one of three methods (Python: set_start_method):
  *
- *     BROOD_SPAWN       a fresh image of this program, which runs the target in brood_process_init();
- *                       slow, clean, allowed in a program with threads
- *     BROOD_FORK        a copy of this process at this moment; fast; only the calling thread is there
- *     BROOD_FORKSERVER  a copy of a small process which was a fresh image of this program when the
- *                       first child was wanted: fast and clean
+ *     BROOD_SPAWN       a fresh image of this program, which runs the target in
+ *                       brood_process_init(); slow, clean, allowed in a program with threads
+ *     BROOD_FORK        a copy of this process at this moment; fast; only the calling thread is
+ *                       there
+ *     BROOD_FORKSERVER  a copy of a small process which was a fresh image of this program when
+ *                       the first child was wanted: fast and clean
  *
  * What a child gets is sent to it before it runs: preparation data and the process object (its
  * name, target, arguments), as in multiprocessing.spawn._main(); then bootstrap, run, exit code.
@@ -78,7 +79,7 @@ typedef struct BroodProcessSpec {
         const char *program;     /* instead, with BROOD_SPAWN: another program (a path), with … */
         char *const *argv;       /* … these arguments, ended by NULL; it gets the descriptors from
                                     3 on, and no preparation data */
-        json_t *args;            /* an object; stolen, also on failure; NULL: {} (Python: kwargs=) */
+        json_t *args;            /* an object; stolen, also on failure; NULL: {} (kwargs=) */
         const int *fds;          /* inherited; borrowed, and still yours after the start */
         unsigned n_fds;          /* up to 64 */
         bool daemon;             /* ended, and not waited for, when this process ends (daemon=) */

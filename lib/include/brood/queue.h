@@ -47,7 +47,7 @@ int brood_queue_put_json(BroodQueue *queue, const json_t *value, int64_t timeout
 int brood_queue_get_json(BroodQueue *queue, json_t **ret, int64_t timeout_usec);
 
 /* Elements in it at this moment (Python: qsize(); empty() and full() follow). */
-size_t brood_queue_size(const BroodQueue *queue);
+size_t brood_queue_size(BroodQueue *queue);
 
 /* Nothing can be put any more, by anybody; what is in it can be got (Python: close(), which closes
  * it for one process only). */
@@ -58,9 +58,6 @@ void brood_queue_close(BroodQueue *queue);
  * done. -EPERM of done: more often than there were elements. */
 int brood_queue_join(BroodQueue *queue, int64_t timeout_usec);
 int brood_queue_done(BroodQueue *queue);
-
-/* A descriptor (an eventfd) that is readable while there may be something to get, to be polled. */
-int brood_queue_poll_fd(BroodQueue *queue);
 
 /* Forgets it here; it lives as long as somebody has it. */
 void brood_queue_free(BroodQueue *queue);
