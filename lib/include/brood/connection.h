@@ -4,17 +4,18 @@
 /* Messages between two processes, as Python's multiprocessing.Pipe has them.
  *
  * A connection carries messages, each as it was sent, however large; a message is bytes, a JSON
- * value or descriptors. Both ends may belong to different processes: an end is a descriptor and can
- * be inherited (BroodProcessSpec.fds) or sent through another connection.
+ * value or descriptors. An end is a socket: it can be polled, inherited (BroodProcessSpec.fds) or
+ * sent through another connection. Nothing of a message is kept here before it is received.
  *
- * There is no lock: two processes or threads that send (or receive) on the same end at the same
- * moment have to see to that themselves, as with Python's.
+ * There is no lock: two processes or threads that send (or receive) large messages on the same end
+ * at the same moment have to see to that themselves, as with Python's.
  *
  * Functions return 0 or a negative errno: -EPIPE nobody can receive any more (Python:
- * BrokenPipeError); -ECONNRESET end of file, nobody can send any more (EOFError); -EPROTO the
- * stream ends or breaks within a message (its sender was killed there); -EMSGSIZE a message is
- * larger than the receiver allows; -EBADF this direction is not there (a one-way pipe: OSError).
- * Times are microseconds; a negative timeout means for ever, 0 not to wait. */
+ * BrokenPipeError); -ECONNRESET end of file, nobody can send any more (EOFError); -EPROTO it ends
+ * within a message (its sender was killed there), or what comes is none; -EMSGSIZE a message is
+ * larger than the receiver allows; -EBADF this direction is not there (a one-way pipe: OSError; an
+ * end that was opened from a descriptor says -EPIPE or -ECONNRESET). Times are microseconds; a
+ * negative timeout means for ever, 0 not to wait. */
 
 #include <jansson.h>
 #include <stddef.h>
