@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "process/kept.h"
 
 enum { MEMBERS_MAGIC = 0x6f6f7262 /* "broo" */ };
 
@@ -51,6 +52,7 @@ static void enlist(Members *m)
         before_fork();
         list_append(&all, &m->link);
         after_fork();
+        kept_add(m->fd);
 }
 
 static void delist(Members *m)
@@ -167,6 +169,7 @@ void members_fini(Members *m)
                         members_bury(m, m->slot);
                 members_unlock(m);
                 delist(m);
+                kept_remove(m->fd);
         }
         m->own = fd_close(m->own);
         if (m->table)

@@ -21,3 +21,9 @@ void sentinel_fini(Sentinel *s);
 
 /* Has the parent ended? Does not wait. */
 bool sentinel_gone(int watch);
+
+/* For a child: SIGKILL to this process when the parent is gone, by the kernel, even in the middle
+ * of a handler, and whichever thread started it (PR_SET_PDEATHSIG follows the thread). Reopens the
+ * descriptor, so that the signal is this process's alone, under its own number. Returns 0 or
+ * -errno; then, or if the parent has gone already, nobody will do it: look with sentinel_gone(). */
+int sentinel_arm(int watch);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the files of brood/process.h share: a child before it runs, and the steps that it takes,
+ * which have the names that CPython gives them (multiprocessing/spawn.py, process.py):
+ *
+ *     spawn_main     a fresh image finds that it is a child, and has its data
+ *     prepare        the directory and the parent, from the preparation data
+ *     bootstrap      stdin, name, sentinel; then run; then its own children are seen to
+ *     run            the target with its arguments */
+
+#include <brood/process.h>
+
+#include "process/sentinel.h"
+
+/* The arguments of a fresh image of this program: `--brood-child`, or `--brood-forkserver`. */
+#define CHILD_ARGUMENT  "--brood-child"
+#define SERVER_ARGUMENT "--brood-forkserver"
+
+/* Its descriptors. Those that were given along follow. */
+enum { CHILD_FD_DATA = 3, CHILD_FD_SENTINEL, CHILD_FD_FIRST };
+enum { SERVER_FD_CHANNEL = 3, SERVER_FD_SENTINEL };
+
+enum { CHILD_MAX_FDS = 58 }; /* of PROCESS_MAX_FDS */
+
+/* Preparation data and process object, in one. */
+typedef struct ChildObject {
+        BroodChild child;    /* child.args is a reference of ours */
+        const char *target;  /* borrowed from `data`, or the spec's */
+        BroodTarget function;
+        bool outlive;
+        int sentinel;        /* of its parent */
+        pid_t parent_pid;
+        const char *parent_name;
+        char *directory;     /* NULL: as it is */
+        json_t *data;        /* where the texts are from; NULL: elsewhere */
+} ChildObject;
+
+/* As JSON in an anonymous file. Returns a descriptor or -errno. */
+int child_object_write(const ChildObject *object);
+/* The same, read. Returns 0, or -errno (-EBADMSG: it is something else; -ENOENT: there is no such
+ * target). Nothing is ever freed: the process is this child. */
+int child_object_read(ChildObject *object, int fd);
+
+/* Runs it to its end, children of its own too; returns the exit code. */
+int child_bootstrap(const ChildObject *object);
+
+/* NULL: there is none. */
+BroodTarget entry_find(const char *name);
+
+/* --- children of this process: children.c --- */
+
+/* The sentinel that our children watch; made once. Returns 0 or -errno. */
+int children_sentinel(int *ret_watch);
+/* In a forked child: those were our parent's. */
+void children_forget(void);
+/* Ends daemons, waits for the others (Python: util._exit_function()). */
+void children_finish(void);
+
+/* --- the fork server: server.c --- */
+
+/* Starts a child by it. The status pipe's read end tells how it ended: an int, or the end of file.
+ * Returns 0 or -errno. */
+int server_start_child(const ChildObject *object, pid_t *ret_pid, int *ret_pidfd, int *ret_status);
+/* In the fresh image that is the server: serves, and does not return. */
+__attribute__((noreturn)) void server_main(void);
+/* In a forked child: it was our parent's. */
+void server_forget(void);

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The parent's side: children, from their start to their exit code. */
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/macros.h"
+#include "process/child.h"
+#include "process/kept.h"
+#include "process/start.h"
+
+enum { UNKNOWN_CODE = 255 }; /* it ended, and nobody can say how (Python says the same) */
+
+struct BroodProcess {
+        List link;
+        pid_t pid;
+        int pidfd;
+        int status_fd; /* of one that the fork server started: the int that says how it ended */
+        char *name;
+        bool daemon, outlive;
+        bool orphan; /* its fork server has died: nobody will say how it ended */
+        bool ended;
+        int code;
+};
+
+DEFINE_CLEANUP(json_t, json_decref);
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static List children = LIST_INIT(children);
+static Sentinel sentinel = SENTINEL_INIT;
+static unsigned counter;
+
+/* --- this process --- */
+
+static void lock(void)
+{
+        (void)pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void)
+{
+        (void)pthread_mutex_unlock(&mutex);
+}
+
+/* A child of any kind that kept the write end would keep our children from hearing of our end. Its
+ * own children get a sentinel of its own; the read end is what it watches itself. */
+static void in_child(void)
+{
+        sentinel.hold = fd_close(sentinel.hold);
+        sentinel.watch = -1;
+        unlock();
+}
+
+static void set_up(void)
+{
+        (void)pthread_atfork(lock, unlock, in_child);
+        (void)atexit(children_finish);
+}
+
+int children_sentinel(int *ret_watch)
+{
+        int r = 0;
+
+        (void)pthread_once(&once, set_up);
+        lock();
+        if (sentinel.watch < 0)
+                r = sentinel_init(&sentinel);
+        *ret_watch = sentinel.watch;
+        unlock();
+        return r;
+}
+
+void children_forget(void)
+{
+        list_init(&children);
+        counter = 0;
+}
+
+unsigned brood_cpu_count(void)
+{
+        cpu_set_t set;
+
+        if (sched_getaffinity(0, sizeof(set), &set) == 0)
+                return (unsigned)CPU_COUNT(&set);
+        return (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
+}
+
+/* --- starting --- */
+
+static char *name_of(const BroodProcessSpec *spec)
+{
+        char *name;
+        unsigned n;
+
+        if (spec->name)
+                return strdup(spec->name);
+        lock();
+        n = ++counter;
+        unlock();
+        return asprintf(&name, "Process-%u", n) < 0 ? NULL : name;
+}
+
+static void free_process(BroodProcess *p)
+{
+        fd_close(p->pidfd);
+        fd_close(p->status_fd);
+        free(p->name);
+        free(p);
+}
+
+DEFINE_CLEANUP(BroodProcess, free_process);
+
+/* It does not return. */
+static void become_child(ChildObject *o)
+{
+        int keep[CHILD_MAX_FDS + 1];
+
+        children_forget();
+        server_forget();
+        keep[0] = o->sentinel;
+        if (o->child.n_fds)
+                memcpy(keep + 1, o->child.fds, o->child.n_fds * sizeof(int));
+        kept_close_others(keep, o->child.n_fds + 1);
+        (void)fflush(NULL); /* there is nothing: see start_fork() */
+        int code = child_bootstrap(o);
+
+        (void)fflush(NULL);
+        _exit(code);
+}
+
+static int start_fork(ChildObject *o, BroodProcess *p)
+{
+        (void)fflush(stdout); /* or both would write what is in it */
+        (void)fflush(stderr);
+        p->pid = fork();
+        if (p->pid == 0)
+                become_child(o);
+        if (p->pid < 0)
+                return -errno;
+        p->pidfd = pidfd_open_for(p->pid);
+        if (p->pidfd >= 0)
+                return 0;
+        (void)kill(p->pid, SIGKILL);
+        (void)waitpid(p->pid, NULL, 0);
+        return p->pidfd;
+}
+
+static int start_image(const ChildObject *o, BroodProcess *p)
+{
+        char *argv[] = { program_invocation_name, (char *)CHILD_ARGUMENT, NULL };
+        AUTO(fd_close) int data = child_object_write(o);
+        int fds[CHILD_MAX_FDS + 2];
+        ProcessStart start = { .path = "/proc/self/exe", .argv = argv, .environment = environ,
+                               .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO, .fds = fds,
+                               .n_fds = o->child.n_fds + 2 };
+
+        if (data < 0)
+                return data;
+        fds[0] = data;
+        fds[1] = o->sentinel;
+        if (o->child.n_fds)
+                memcpy(fds + 2, o->child.fds, o->child.n_fds * sizeof(int));
+        return process_start(&start, &p->pid, &p->pidfd);
+}
+
+/* Of another program nobody arms the sentinel: the kernel ends it with the thread that started it.
+ */
+static int start_program(const BroodProcessSpec *spec, BroodProcess *p)
+{
+        ProcessStart start = { .path = spec->program, .argv = spec->argv, .environment = environ,
+                               .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO,
+                               .fds = spec->fds, .n_fds = spec->n_fds,
+                               .die_with_parent = !spec->outlive };
+
+        return process_start(&start, &p->pid, &p->pidfd);
+}
+
+static int check(const BroodProcessSpec *s)
+{
+        if (s->n_fds > CHILD_MAX_FDS || (s->args && !json_is_object(s->args)) ||
+            (s->program && !s->argv))
+                return -EINVAL;
+        if (!!s->program + !!s->target + !!s->function != 1 ||
+            (s->program && s->method != BROOD_SPAWN) || (s->function && s->method != BROOD_FORK))
+                return -EINVAL;
+        return s->target && !entry_find(s->target) ? -ENOENT : 0;
+}
+
+static int start(const BroodProcessSpec *spec, json_t *args, BroodProcess *p)
+{
+        const BroodChild *self = brood_process_self();
+        ChildObject o = { .child = { p->name, args, spec->fds, spec->n_fds, spec->context },
+                          .target = spec->target,
+                          .function = spec->function ? spec->function : entry_find(spec->target),
+                          .outlive = spec->outlive,
+                          .parent_pid = getpid(),
+                          .parent_name = self ? self->name : "MainProcess" };
+        int r = children_sentinel(&o.sentinel);
+
+        if (r < 0)
+                return r;
+        if (spec->program)
+                return start_program(spec, p);
+        if (spec->method == BROOD_FORK)
+                return start_fork(&o, p);
+        if (spec->method == BROOD_SPAWN)
+                return start_image(&o, p);
+        return server_start_child(&o, &p->pid, &p->pidfd, &p->status_fd);
+}
+
+int brood_process_start(BroodProcess **ret, const BroodProcessSpec *spec)
+{
+        AUTO(json_decref) json_t *args = spec->args ? spec->args : json_object();
+        AUTO(free_process) BroodProcess *p = calloc(1, sizeof(*p));
+        int r = check(spec);
+
+        if (r < 0)
+                return r;
+        if (!p || !args)
+                return -ENOMEM;
+        list_init(&p->link);
+        p->pidfd = p->status_fd = -1;
+        p->name = name_of(spec);
+        p->daemon = spec->daemon;
+        p->outlive = spec->outlive;
+        if (!p->name)
+                return -ENOMEM;
+        (void)brood_process_children(NULL, 0); /* reaps */
+        r = start(spec, args, p);
+        if (r < 0)
+                return r;
+        lock();
+        list_append(&children, &p->link);
+        unlock();
+        *ret = MOVE_PTR(p);
+        return 0;
+}
+
+/* --- its end --- */
+
+int brood_process_sentinel(const BroodProcess *p)
+{
+        return p->status_fd >= 0 ? p->status_fd : p->pidfd;
+}
+
+static int code_of(const siginfo_t *info)
+{
+        return info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
+}
+
+/* It has ended, as it seems: how? Or only its fork server has. */
+static void reap(BroodProcess *p)
+{
+        siginfo_t info = { 0 };
+
+        if (p->status_fd >= 0 && !p->orphan) {
+                p->orphan = read(p->status_fd, &p->code, sizeof(p->code)) != sizeof(p->code);
+                p->ended = !p->orphan;
+        } else {
+                int r = waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED);
+
+                p->code = r == 0 ? code_of(&info) : UNKNOWN_CODE; /* somebody else has reaped it */
+                p->ended = true;
+        }
+
+}
+
+static int poll_one(int fd, usec_t until)
+{
+        struct pollfd p = { fd, POLLIN, 0 };
+
+        for (;;) {
+                usec_t now = clock_monotonic(), left = until > now ? until - now : 0;
+                struct timespec t = { (time_t)(left / USEC_PER_SEC),
+                                      (long)(left % USEC_PER_SEC) * 1000 };
+                int n = ppoll(&p, 1, until == USEC_INFINITY ? NULL : &t, NULL);
+
+                if (n >= 0)
+                        return n;
+                if (errno != EINTR)
+                        return -errno;
+        }
+}
+
+int brood_process_join(BroodProcess *p, int64_t timeout_usec)
+{
+        usec_t until = timeout_usec < 0 ? USEC_INFINITY
+                                        : usec_add(clock_monotonic(), (usec_t)timeout_usec);
+
+        while (!p->ended) {
+                int n = poll_one(p->orphan ? p->pidfd : brood_process_sentinel(p), until);
+
+                if (n < 0)
+                        return n;
+                if (n == 0)
+                        return -ETIMEDOUT;
+                reap(p);
+        }
+        return 0;
+}
+
+int brood_process_signal(BroodProcess *p, int signal)
+{
+        int r = p->ended ? -ESRCH : pidfd_signal(p->pidfd, signal);
+
+        return r == -ESRCH ? 0 : r;
+}
+
+int brood_process_terminate(BroodProcess *p)
+{
+        return brood_process_signal(p, SIGTERM);
+}
+
+int brood_process_kill(BroodProcess *p)
+{
+        return brood_process_signal(p, SIGKILL);
+}
+
+bool brood_process_is_alive(BroodProcess *p)
+{
+        return brood_process_join(p, 0) == -ETIMEDOUT;
+}
+
+int brood_process_exit_code(BroodProcess *p, int *ret)
+{
+        if (brood_process_is_alive(p))
+                return -EAGAIN;
+        *ret = p->code;
+        return 0;
+}
+
+pid_t brood_process_pid(const BroodProcess *p)
+{
+        return p->pid;
+}
+
+const char *brood_process_name(const BroodProcess *p)
+{
+        return p->name;
+}
+
+bool brood_process_daemon(const BroodProcess *p)
+{
+        return p->daemon;
+}
+
+unsigned brood_process_children(BroodProcess **ret, unsigned n)
+{
+        BroodProcess *p;
+        unsigned found = 0;
+
+        lock();
+        LIST_FOREACH(&children, p, link) {
+                if (!brood_process_is_alive(p))
+                        continue;
+                if (found < n)
+                        ret[found] = p;
+                found++;
+        }
+        unlock();
+        return found;
+}
+
+int brood_process_free(BroodProcess *p)
+{
+        int code;
+
+        if (!p)
+                return 0;
+        if (p->daemon)
+                (void)brood_process_kill(p);
+        (void)brood_process_join(p, -1);
+        code = p->code;
+        lock();
+        list_remove(&p->link);
+        unlock();
+        free_process(p);
+        return code;
+}
+
+void children_finish(void)
+{
+        BroodProcess *p;
+
+        LIST_FOREACH(&children, p, link)
+                if (p->daemon)
+                        (void)brood_process_terminate(p);
+        LIST_FOREACH(&children, p, link)
+                if (!p->outlive || p->daemon)
+                        (void)brood_process_join(p, -1);
+}
+
+int brood_wait(const int *fds, unsigned n, int64_t timeout_usec, uint64_t *ret_ready)
+{
+        struct pollfd p[64];
+        usec_t until = timeout_usec < 0 ? USEC_INFINITY
+                                        : usec_add(clock_monotonic(), (usec_t)timeout_usec);
+        int found;
+
+        if (n > ELEMENTS(p))
+                return -EINVAL;
+        for (unsigned i = 0; i < n; i++)
+                p[i] = (struct pollfd){ fds[i], POLLIN, 0 };
+        do {
+                usec_t now = clock_monotonic(), left = until > now ? until - now : 0;
+                struct timespec t = { (time_t)(left / USEC_PER_SEC),
+                                      (long)(left % USEC_PER_SEC) * 1000 };
+
+                found = ppoll(p, n, until == USEC_INFINITY ? NULL : &t, NULL);
+        } while (found < 0 && errno == EINTR);
+        if (found < 0)
+                return -errno;
+        *ret_ready = 0;
+        for (unsigned i = 0; i < n; i++)
+                *ret_ready |= (uint64_t)(p[i].revents != 0) << i;
+        return found;
+}
