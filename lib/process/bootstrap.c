@@ -120,6 +120,13 @@ int child_bootstrap(const ChildObject *o)
         return code & 0xff;
 }
 
+void child_leave(int code)
+{
+        children_finish();
+        (void)fflush(NULL);
+        _exit(code);
+}
+
 /* --- fresh images --- */
 
 /* Descriptors are CLOEXEC, for programs that this one starts. */

@@ -45,6 +45,9 @@ int child_object_read(ChildObject *object, int fd);
 /* Runs it to its end, children of its own too; returns the exit code. */
 int child_bootstrap(const ChildObject *object);
 
+/* Ends the child from anywhere in it: its own children are seen to, what is in stdio is written. */
+__attribute__((noreturn)) void child_leave(int code);
+
 /* NULL: there is none. */
 BroodTarget entry_find(const char *name);
 

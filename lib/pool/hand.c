@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+
+/* One worker, from its birth to its burial. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/macros.h"
+#include "pool/inside.h"
+#include "process/exit.h"
+
+enum { READ_AT_ONCE = 256 * 1024, BAD_STARTS = 10 };
+
+static const char entry[] = "brood_pool_worker";
+
+__attribute__((constructor)) static void enter(void)
+{
+        brood_process_register(entry, pool_worker);
+}
+
+/* --- birth --- */
+
+static int make_page(Hand *h)
+{
+        AUTO(fd_close) int fd = memfd_create("brood-pool", MFD_CLOEXEC);
+        void *at;
+
+        if (fd < 0 || ftruncate(fd, sizeof(WirePage)) < 0)
+                return -errno;
+        at = mmap(NULL, sizeof(WirePage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (at == MAP_FAILED)
+                return -errno;
+        h->page = at;
+        return MOVE_FD(fd);
+}
+
+static void hand_free(Hand *h)
+{
+        list_remove(&h->link);
+        fd_close(h->fd); /* epoll forgets it with that, and its sentinel with the process */
+        if (h->page)
+                (void)munmap(h->page, sizeof(*h->page));
+        buffer_fini(&h->in);
+        buffer_fini(&h->out);
+        free(h);
+}
+
+DEFINE_CLEANUP(Hand, hand_free);
+
+static int watch(BroodPool *pool, Hand *h)
+{
+        struct epoll_event talk = { .events = EPOLLIN, .data.ptr = h }, end = talk;
+
+        if (epoll_ctl(pool->epoll, EPOLL_CTL_ADD, h->fd, &talk) < 0 ||
+            epoll_ctl(pool->epoll, EPOLL_CTL_ADD, brood_process_sentinel(h->process), &end) < 0)
+                return -errno;
+        return 0;
+}
+
+int hand_start(BroodPool *pool)
+{
+        AUTO(hand_free) Hand *h = calloc(1, sizeof(*h));
+        AUTO(fd_close) int theirs = -1;
+        AUTO(fd_close) int page = -1;
+        WireHello hello = { pool->initializer, pool->initial.size };
+        int ends[2], fds[2], r;
+
+        if (!h)
+                return -ENOMEM;
+        list_init(&h->link);
+        h->fd = -1;
+        page = make_page(h);
+        if (page < 0)
+                return page;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        h->fd = ends[0];
+        theirs = fds[0] = ends[1];
+        fds[1] = page;
+        (void)fd_nonblock(h->fd, true);
+        r = brood_process_start(&h->process,
+                                &(BroodProcessSpec){ .method = pool->method, .fds = fds,
+                                                     .n_fds = 2, .daemon = true,
+                                                     .target = entry });
+        if (r < 0)
+                return r;
+        buffer_append(&h->out, &hello, sizeof(hello));
+        buffer_append(&h->out, pool->initial.data, pool->initial.size);
+        r = watch(pool, h);
+        if (r < 0 || h->out.failed) {
+                (void)brood_process_free(h->process);
+                return r < 0 ? r : -ENOMEM;
+        }
+        list_append(&pool->hands, &h->link);
+        (void)hand_talk(pool, h, clock_monotonic());
+        h = NULL;
+        return 0;
+}
+
+/* --- talk --- */
+
+static void want_out(BroodPool *pool, Hand *h, bool wanted)
+{
+        struct epoll_event e = { .events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = h };
+
+        if (h->wants_out == wanted)
+                return;
+        h->wants_out = wanted;
+        (void)epoll_ctl(pool->epoll, EPOLL_CTL_MOD, h->fd, &e);
+}
+
+static void send_some(BroodPool *pool, Hand *h)
+{
+        while (buffer_len(&h->out)) {
+                ssize_t n = send(h->fd, buffer_bytes(&h->out), buffer_len(&h->out),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        break; /* it takes no more now; that it is dead is seen elsewhere */
+                buffer_consume(&h->out, (size_t)n);
+        }
+        want_out(pool, h, buffer_len(&h->out) > 0);
+        if (!buffer_len(&h->out))
+                buffer_clear(&h->out, READ_AT_ONCE);
+        if (h->leaving && !h->n_line && !buffer_len(&h->out))
+                (void)shutdown(h->fd, SHUT_WR);
+}
+
+void hand_give(Hand *h, Chunk *c, usec_t now)
+{
+        WireChunk head = { c->batch->function, c->n };
+
+        buffer_append(&h->out, &head, sizeof(head));
+        for (size_t i = 0; i < c->n; i++) {
+                const BroodBytes *input = &c->batch->inputs[c->first + i];
+                uint64_t size = input->size;
+
+                buffer_append(&h->out, &size, sizeof(size));
+                buffer_append(&h->out, input->data, input->size);
+        }
+        if (!h->n_line)
+                h->since = now;
+        h->line[h->n_line++] = c;
+        h->given += c->n;
+}
+
+void hand_leave(Hand *h)
+{
+        h->leaving = true;
+        if (!h->n_line && !buffer_len(&h->out))
+                (void)shutdown(h->fd, SHUT_WR); /* it reads the end, and goes */
+}
+
+/* --- results --- */
+
+static char *copy(const char *bytes, size_t n)
+{
+        char *to = malloc(n + 1);
+
+        if (!to)
+                return NULL;
+        if (n)
+                memcpy(to, bytes, n);
+        to[n] = '\0';
+        return to;
+}
+
+static void end_chunk(Hand *h, usec_t now)
+{
+        Chunk *c = h->line[0];
+
+        c->batch->chunk_usec = MAX(now - h->since, 1u);
+        h->line[0] = h->line[1];
+        h->n_line--;
+        h->at = 0;
+        h->since = now;
+        free(c);
+}
+
+static void note_result(Hand *h, const WireResult *head, const char *bytes, usec_t now)
+{
+        Chunk *c = h->line[0];
+        Batch *b = c->batch;
+        size_t task = c->first + h->at;
+        char *text = copy(bytes, (size_t)head->size);
+        BroodResult result = { .state = (BroodTaskState)head->state };
+
+        if (result.state == BROOD_TASK_OK && text) {
+                result.data = text;
+                result.size = (size_t)head->size;
+        } else {
+                result.state = BROOD_TASK_FAILED;
+                result.message = text;
+        }
+        c->deaths = 0;
+        h->results++;
+        if (++h->at == c->n)
+                end_chunk(h, now);
+        batch_note(b, task, &result);
+}
+
+static void note_start(BroodPool *pool, Hand *h, const WireResult *head, const char *bytes)
+{
+        if (head->state == WIRE_READY) {
+                h->ready = true;
+                pool->bad_starts = 0;
+                return;
+        }
+        h->leaving = true;
+        if (++pool->bad_starts >= BAD_STARTS && !pool->broken &&
+            asprintf(&pool->broken, "the workers of the pool do not start: %.*s",
+                     (int)MIN(head->size, 1000u), bytes) < 0)
+                pool->broken = NULL;
+}
+
+/* All that is complete. */
+static void read_results(BroodPool *pool, Hand *h, usec_t now)
+{
+        WireResult head;
+
+        while (buffer_len(&h->in) >= sizeof(head)) {
+                const char *bytes = buffer_bytes(&h->in);
+
+                memcpy(&head, bytes, sizeof(head));
+                if (buffer_len(&h->in) - sizeof(head) < head.size)
+                        return;
+                if (head.state >= WIRE_READY)
+                        note_start(pool, h, &head, bytes + sizeof(head));
+                else if (h->n_line)
+                        note_result(h, &head, bytes + sizeof(head), now);
+                buffer_consume(&h->in, sizeof(head) + (size_t)head.size);
+        }
+}
+
+/* Returns false at the end. */
+static bool receive_some(Hand *h)
+{
+        for (;;) {
+                char *to = buffer_reserve(&h->in, READ_AT_ONCE);
+                ssize_t n = to ? recv(h->fd, to, READ_AT_ONCE, MSG_DONTWAIT) : 0;
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return true;
+                if (n <= 0)
+                        return false;
+                h->in.end += (size_t)n;
+                h->received += (uint64_t)n;
+                if ((size_t)n < READ_AT_ONCE)
+                        return true;
+        }
+}
+
+bool hand_talk(BroodPool *pool, Hand *h, usec_t now)
+{
+        bool lives = receive_some(h);
+
+        read_results(pool, h, now);
+        send_some(pool, h);
+        return lives && brood_process_is_alive(h->process);
+}
+
+/* --- death --- */
+
+/* What it had finished and not sent stands in its page. */
+static void salvage(Hand *h)
+{
+        const WirePage *p = h->page;
+        uint64_t from = MAX(h->received, p->base);
+
+        if (from < p->filled && p->filled - p->base <= WIRE_PAGE)
+                buffer_append(&h->in, p->buffer + (from - p->base), (size_t)(p->filled - from));
+}
+
+static BroodResult killed(const BroodPool *pool, int code)
+{
+        BroodResult r = { .state = BROOD_TASK_KILLED };
+        int n;
+
+        if (pool->terminating)
+                return (BroodResult){ BROOD_TASK_CANCELLED, .message = strdup(pool_terminated) };
+        n = code < 0 ? asprintf(&r.message, "its worker was killed by SIG%s",
+                                    signal_name(-code))
+                         : asprintf(&r.message, "its worker ended with status %d", code);
+
+        if (n < 0)
+                r.message = NULL;
+        return r;
+}
+
+/* The first of the chunk was at work: it runs again, alone, or was hit. */
+static void hit(BroodPool *pool, Chunk *c, int code)
+{
+        Batch *b = c->batch;
+        BroodResult result;
+        size_t task = c->first;
+
+        if (c->deaths < pool->retries) {
+                Chunk *again = calloc(1, sizeof(*again));
+
+                if (again) {
+                        *again = (Chunk){ .batch = b, .first = task, .n = 1,
+                                          .deaths = c->deaths + 1 };
+                        list_init(&again->link);
+                        c->first++;
+                        c->n--;
+                        c->deaths = 0;
+                        chunk_return(pool, again);
+                        return;
+                }
+        }
+        c->first++;
+        c->n--;
+        c->deaths = 0;
+        result = killed(pool, code);
+        batch_note(b, task, &result);
+}
+
+static void give_back(BroodPool *pool, Hand *h, int code)
+{
+        bool at_work = __atomic_load_n(&h->page->begun, __ATOMIC_ACQUIRE) > h->results;
+        Chunk *first = h->n_line ? h->line[0] : NULL;
+
+        if (h->n_line == 2)
+                chunk_return(pool, h->line[1]);
+        h->n_line = 0;
+        if (!first)
+                return;
+        first->first += h->at;
+        first->n -= h->at;
+        if (first->n > (size_t)at_work)
+                chunk_return(pool, first);
+        if (at_work)
+                hit(pool, first, code);
+        if (!first->n) {
+                list_remove(&first->link);
+                free(first);
+        }
+}
+
+void hand_bury(BroodPool *pool, Hand *h, usec_t now)
+{
+        bool started = h->ready || h->leaving;
+        int code = 0;
+
+        (void)brood_process_kill(h->process); /* it may have closed its socket and live */
+        (void)brood_process_join(h->process, -1);
+        (void)receive_some(h);
+        salvage(h);
+        read_results(pool, h, now);
+        code = brood_process_free(h->process);
+        if (!started)
+                pool->start_after = now + 10 * USEC_PER_MSEC;
+        give_back(pool, h, code);
+        hand_free(h);
+}
