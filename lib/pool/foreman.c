@@ -11,7 +11,7 @@
 #include "base/macros.h"
 #include "pool/inside.h"
 
-enum { EVENTS = 64, SHORT_CHUNK = 1000 /* µs */ };
+enum { EVENTS = 64, AHEAD = 1000 /* µs of work that may wait behind what a worker does */ };
 
 void foreman_wake(BroodPool *pool)
 {
@@ -65,12 +65,14 @@ static size_t allowance(const BroodPool *pool, const Hand *h)
         return pool->tasks_per_child > h->given ? pool->tasks_per_child - h->given : 0;
 }
 
-/* One more behind what it does, where that is known to be over soon. */
-static bool takes_more(const Hand *h, unsigned line)
+/* More than one only where what it does is known to be over soon. */
+static bool takes_more(const Hand *h)
 {
-        return h->ready && !h->leaving && h->n_line == line &&
-               (line == 0 || (h->line[0]->batch->chunk_usec &&
-                              h->line[0]->batch->chunk_usec < SHORT_CHUNK));
+        usec_t usec = h->n_line ? h->line[h->first]->batch->chunk_usec : 0;
+
+        if (!h->ready || h->leaving || h->n_line == HAND_LINE)
+                return false;
+        return !h->n_line || (usec && usec * h->n_line < AHEAD);
 }
 
 /* As much of the first chunk as it may have. */
@@ -97,11 +99,11 @@ static void hand_out(BroodPool *pool, usec_t now)
 {
         Hand *h;
 
-        for (unsigned line = 0; line < 2; line++)
+        for (unsigned line = 0; line < HAND_LINE && !list_empty(&pool->chunks); line++)
                 LIST_FOREACH(&pool->hands, h, link) {
                         Chunk *c;
 
-                        if (list_empty(&pool->chunks) || !takes_more(h, line))
+                        if (list_empty(&pool->chunks) || h->n_line != line || !takes_more(h))
                                 continue;
                         c = take_chunk(pool, allowance(pool, h));
                         if (!c)
@@ -109,8 +111,10 @@ static void hand_out(BroodPool *pool, usec_t now)
                         hand_give(h, c, now);
                         if (!allowance(pool, h))
                                 hand_leave(h);
-                        h->dead |= !hand_talk(pool, h, now);
                 }
+        LIST_FOREACH(&pool->hands, h, link)
+                if (buffer_len(&h->out) && !h->wants_out)
+                        hand_send(pool, h);
 }
 
 static void bury_dead(BroodPool *pool, usec_t now)
@@ -149,10 +153,12 @@ static void listen_for(BroodPool *pool, int timeout)
         n = epoll_wait(pool->epoll, events, EVENTS, timeout);
         (void)pthread_mutex_lock(&pool->mutex);
         for (int i = 0; i < n; i++) {
-                Hand *h = events[i].data.ptr;
+                Hand *h = (Hand *)(uintptr_t)(events[i].data.u64 & ~(uint64_t)HAND_ENDED);
 
                 if (!h)
                         (void)!read(pool->wake, &count_, sizeof(count_));
+                else if (events[i].data.u64 & HAND_ENDED)
+                        h->dead = true;
                 else
                         h->dead |= !hand_talk(pool, h, clock_monotonic());
         }

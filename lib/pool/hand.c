@@ -58,7 +58,8 @@ DEFINE_CLEANUP(Hand, hand_free);
 
 static int watch(BroodPool *pool, Hand *h)
 {
-        struct epoll_event talk = { .events = EPOLLIN, .data.ptr = h }, end = talk;
+        struct epoll_event talk = { .events = EPOLLIN, .data.u64 = (uintptr_t)h };
+        struct epoll_event end = { .events = EPOLLIN, .data.u64 = (uintptr_t)h | HAND_ENDED };
 
         if (epoll_ctl(pool->epoll, EPOLL_CTL_ADD, h->fd, &talk) < 0 ||
             epoll_ctl(pool->epoll, EPOLL_CTL_ADD, brood_process_sentinel(h->process), &end) < 0)
@@ -101,7 +102,7 @@ int hand_start(BroodPool *pool)
                 return r < 0 ? r : -ENOMEM;
         }
         list_append(&pool->hands, &h->link);
-        (void)hand_talk(pool, h, clock_monotonic());
+        hand_send(pool, h);
         h = NULL;
         return 0;
 }
@@ -110,7 +111,8 @@ int hand_start(BroodPool *pool)
 
 static void want_out(BroodPool *pool, Hand *h, bool wanted)
 {
-        struct epoll_event e = { .events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = h };
+        struct epoll_event e = { .events = EPOLLIN | (wanted ? EPOLLOUT : 0),
+                                 .data.u64 = (uintptr_t)h };
 
         if (h->wants_out == wanted)
                 return;
@@ -118,7 +120,7 @@ static void want_out(BroodPool *pool, Hand *h, bool wanted)
         (void)epoll_ctl(pool->epoll, EPOLL_CTL_MOD, h->fd, &e);
 }
 
-static void send_some(BroodPool *pool, Hand *h)
+void hand_send(BroodPool *pool, Hand *h)
 {
         while (buffer_len(&h->out)) {
                 ssize_t n = send(h->fd, buffer_bytes(&h->out), buffer_len(&h->out),
@@ -151,7 +153,7 @@ void hand_give(Hand *h, Chunk *c, usec_t now)
         }
         if (!h->n_line)
                 h->since = now;
-        h->line[h->n_line++] = c;
+        h->line[(h->first + h->n_line++) % HAND_LINE] = c;
         h->given += c->n;
 }
 
@@ -178,10 +180,10 @@ static char *copy(const char *bytes, size_t n)
 
 static void end_chunk(Hand *h, usec_t now)
 {
-        Chunk *c = h->line[0];
+        Chunk *c = h->line[h->first];
 
-        c->batch->chunk_usec = MAX(now - h->since, 1u);
-        h->line[0] = h->line[1];
+        c->batch->chunk_usec = (c->batch->chunk_usec + MAX(now - h->since, 1u) + 1) / 2;
+        h->first = (h->first + 1) % HAND_LINE;
         h->n_line--;
         h->at = 0;
         h->since = now;
@@ -190,7 +192,7 @@ static void end_chunk(Hand *h, usec_t now)
 
 static void note_result(Hand *h, const WireResult *head, const char *bytes, usec_t now)
 {
-        Chunk *c = h->line[0];
+        Chunk *c = h->line[h->first];
         Batch *b = c->batch;
         size_t task = c->first + h->at;
         char *text = copy(bytes, (size_t)head->size);
@@ -268,8 +270,8 @@ bool hand_talk(BroodPool *pool, Hand *h, usec_t now)
         bool lives = receive_some(h);
 
         read_results(pool, h, now);
-        send_some(pool, h);
-        return lives && brood_process_is_alive(h->process);
+        hand_send(pool, h);
+        return lives;
 }
 
 /* --- death --- */
@@ -331,10 +333,10 @@ static void hit(BroodPool *pool, Chunk *c, int code)
 static void give_back(BroodPool *pool, Hand *h, int code)
 {
         bool at_work = __atomic_load_n(&h->page->begun, __ATOMIC_ACQUIRE) > h->results;
-        Chunk *first = h->n_line ? h->line[0] : NULL;
+        Chunk *first = h->n_line ? h->line[h->first] : NULL;
 
-        if (h->n_line == 2)
-                chunk_return(pool, h->line[1]);
+        while (h->n_line > 1)
+                chunk_return(pool, h->line[(h->first + --h->n_line) % HAND_LINE]);
         h->n_line = 0;
         if (!first)
                 return;

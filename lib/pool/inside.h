@@ -40,6 +40,8 @@ typedef struct Chunk {
         unsigned deaths; /* workers that its first task has killed */
 } Chunk;
 
+enum { HAND_LINE = 16, HAND_ENDED = 1 /* beside its address: its process has ended */ };
+
 /* A worker, as the pool sees it. */
 typedef struct Hand {
         List link;
@@ -51,8 +53,8 @@ typedef struct Hand {
         uint64_t received;  /* bytes of results */
         uint64_t results;   /* tasks that have ended there */
         uint64_t given;     /* tasks that it was given */
-        Chunk *line[2];     /* at work, and what follows */
-        unsigned n_line;
+        Chunk *line[HAND_LINE]; /* a ring: at work, and what follows */
+        unsigned first, n_line;
         size_t at;          /* tasks of the first that have ended */
         usec_t since;       /* it is at the first */
         bool wants_out;     /* epoll tells when it takes more */
@@ -88,8 +90,10 @@ int pool_worker(BroodChild *child);
 
 /* hand.c: one worker. */
 int hand_start(BroodPool *pool);
+/* Writes it behind what the worker has; hand_send() sends it. */
 void hand_give(Hand *hand, Chunk *chunk, usec_t now);
-/* Sends and receives what there is. False: it is over. */
+void hand_send(BroodPool *pool, Hand *hand);
+/* Sends and receives what there is. False: it has closed its socket. */
 bool hand_talk(BroodPool *pool, Hand *hand, usec_t now);
 /* Its process is dead, or made so: what it had ends, or goes back. */
 void hand_bury(BroodPool *pool, Hand *hand, usec_t now);
