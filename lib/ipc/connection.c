@@ -18,7 +18,7 @@
 #include "base/fd.h"
 #include "base/macros.h"
 
-enum { PACKET = 64 * 1024, MAX_FDS = 16, MAGIC = 0x62726f6f };
+enum { PACKET = 64 * 1024, LEAST_PACKET = 1024, MAX_FDS = 16, MAGIC = 0x62726f6f };
 
 typedef struct PacketHead {
         uint32_t magic;
@@ -31,11 +31,24 @@ struct BroodConnection {
         int fd;
         bool only_sends, only_receives;
         bool broken;     /* where the next message begins nobody knows */
+        size_t packet;   /* how large one may be to be sent */
         size_t limit;    /* of a message; 0: none */
         char *scratch;   /* a packet */
 };
 
 /* --- life --- */
+
+/* The kernel refuses a packet that could never fit the socket's buffer, which an administrator may
+ * have made smaller (net.core.wmem_default). */
+static size_t find_packet(int fd)
+{
+        socklen_t size = sizeof(int);
+        int buffer = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) < 0 || buffer / 2 >= PACKET)
+                return PACKET;
+        return (size_t)MAX(buffer / 2, LEAST_PACKET);
+}
 
 static int make(BroodConnection **ret, int fd)
 {
@@ -44,6 +57,7 @@ static int make(BroodConnection **ret, int fd)
         if (!c)
                 return -ENOMEM;
         c->fd = fd;
+        c->packet = find_packet(fd);
         c->scratch = malloc(PACKET);
         if (!c->scratch) {
                 free(c);
@@ -156,7 +170,7 @@ static int send_packet(BroodConnection *c, const PacketHead *head, const void *b
 static int send_message(BroodConnection *c, const void *bytes, size_t size, const int *fds,
                         unsigned n_fds)
 {
-        const size_t room = PACKET - sizeof(PacketHead);
+        const size_t room = c->packet - sizeof(PacketHead);
         PacketHead head = { .magic = MAGIC, .n_fds = n_fds, .size = size };
         int r;
 
@@ -165,9 +179,11 @@ static int send_message(BroodConnection *c, const void *bytes, size_t size, cons
         do {
                 size_t n = MIN(size - (size_t)head.offset, room);
 
-                r = send_packet(c, &head, (const char *)bytes + head.offset, n, fds);
+                r = send_packet(c, &head, bytes, n, fds);
                 if (r < 0)
                         return r;
+                if (n)
+                        bytes = (const char *)bytes + n;
                 head.offset += n;
                 head.n_fds = 0;
         } while (head.offset < size);
@@ -189,9 +205,11 @@ int brood_send_fds(BroodConnection *c, const int *fds, unsigned n_fds, const voi
 
 int brood_send_json(BroodConnection *c, const json_t *value)
 {
-        AUTO(free) char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        AUTO(free) char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 
-        return text ? brood_send(c, text, strlen(text)) : -ENOMEM;
+        if (!text)
+                return value ? -ENOMEM : -EINVAL;
+        return brood_send(c, text, strlen(text));
 }
 
 /* --- receiving --- */
@@ -219,7 +237,24 @@ static void take_fds(Packet *p, struct msghdr *m)
         }
 }
 
-/* The next packet, its bytes into `to` (as many as there is room for). */
+/* An end that went without having received all says so before what it had sent itself, once. */
+static bool is_first_reset(bool *reset)
+{
+        if (errno != ECONNRESET || *reset)
+                return false;
+        *reset = true;
+        return true;
+}
+
+static bool is_sound(const PacketHead *head, size_t n)
+{
+        return head->magic == MAGIC && head->n_fds <= MAX_FDS && head->size < PTRDIFF_MAX &&
+               head->offset <= head->size && n <= head->size - head->offset &&
+               n <= PACKET - sizeof(*head);
+}
+
+/* The next packet, its bytes into `to` (as many as there is room for). -EMFILE: all is well but
+ * that this process has no room for its descriptors. */
 static int receive_packet(BroodConnection *c, Packet *p, void *to, size_t room)
 {
         struct iovec parts[2] = { { &p->head, sizeof(p->head) }, { to, room } };
@@ -229,44 +264,25 @@ static int receive_packet(BroodConnection *c, Packet *p, void *to, size_t room)
         } control;
         struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control,
                             .msg_controllen = sizeof(control) };
+        bool reset = false;
         ssize_t n;
 
         p->n_fds = 0;
         do
                 n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC | MSG_TRUNC);
-        while (n < 0 && errno == EINTR);
+        while (n < 0 && (errno == EINTR || is_first_reset(&reset)));
         if (n < 0)
                 return -errno;
         if (n == 0)
                 return -ECONNRESET;
         take_fds(p, &m);
-        if (n < (ssize_t)sizeof(p->head) || p->head.magic != MAGIC || m.msg_flags & MSG_CTRUNC)
+        if (n < (ssize_t)sizeof(p->head) || !is_sound(&p->head, (size_t)n - sizeof(p->head)))
                 return -EPROTO;
         p->n = (size_t)n - sizeof(p->head);
-        return p->head.size - p->head.offset < p->n ? -EPROTO : 0;
+        return m.msg_flags & MSG_CTRUNC ? -EMFILE : 0;
 }
 
-/* The first packet of a message. */
-static int receive_first(BroodConnection *c, Packet *p, void *to, size_t room)
-{
-        int r;
-
-        if (c->only_sends)
-                return -EBADF;
-        if (c->broken)
-                return -EPROTO;
-        r = receive_packet(c, p, to, room);
-        if (r == 0 && p->head.offset != 0)
-                r = -EPROTO;
-        if (r == 0 && c->limit && p->head.size > c->limit)
-                r = -EMSGSIZE;
-        c->broken = r == -EPROTO || r == -EMSGSIZE;
-        if (r < 0)
-                close_fds(p);
-        return r;
-}
-
-/* What follows it; `to` NULL: it is dropped. */
+/* What follows the first packet of a message; `to` NULL: it is dropped. */
 static int receive_rest(BroodConnection *c, const Packet *first, char *to)
 {
         uint64_t at = first->n, size = first->head.size;
@@ -287,6 +303,28 @@ static int receive_rest(BroodConnection *c, const Packet *first, char *to)
                 at += p.n;
         }
         return 0;
+}
+
+/* The first packet of a message. */
+static int receive_first(BroodConnection *c, Packet *p, void *to, size_t room)
+{
+        int r;
+
+        if (c->only_sends)
+                return -EBADF;
+        if (c->broken)
+                return -EPROTO;
+        r = receive_packet(c, p, to, room);
+        if ((r == 0 || r == -EMFILE) && p->head.offset != 0)
+                r = -EPROTO;
+        if (r == 0 && c->limit && p->head.size > c->limit)
+                r = -EMSGSIZE;
+        c->broken = r == -EPROTO || r == -EMSGSIZE;
+        if (r < 0)
+                close_fds(p);
+        if (r == -EMFILE)
+                (void)receive_rest(c, p, NULL); /* the next one may be received */
+        return r;
 }
 
 static int receive_message(BroodConnection *c, Packet *p, void **ret, size_t *ret_size)
@@ -368,7 +406,7 @@ int brood_receive_json(BroodConnection *c, json_t **ret)
 
         if (r < 0)
                 return r;
-        *ret = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+        *ret = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         return *ret ? 0 : -EPROTO;
 }
 

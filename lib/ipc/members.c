@@ -55,10 +55,13 @@ static void enlist(Members *m)
         kept_add(m->fd);
 }
 
+/* No fork may happen between the two: the child would keep our slot. */
 static void delist(Members *m)
 {
+        kept_remove(m->fd);
         before_fork();
         list_remove(&m->link);
+        m->own = fd_close(m->own);
         after_fork();
 }
 
@@ -131,6 +134,8 @@ static int check_file(int fd, size_t least, size_t *ret_size)
         int seals = fcntl(fd, F_GET_SEALS);
         struct stat st;
 
+        if (seals < 0 && errno == EBADF)
+                return -EBADF;
         if (seals < 0 || !(seals & F_SEAL_SHRINK))
                 return -EBADMSG;
         if (fstat(fd, &st) < 0)
@@ -151,8 +156,8 @@ int members_open(Members *m, int fd, uint32_t kind, size_t least)
                 r = fd_cloexec(fd, true);
         if (r == 0)
                 r = map(m, size);
-        if (r == 0 && (m->table->magic != MEMBERS_MAGIC ||
-                       __atomic_load_n(&m->table->kind, __ATOMIC_ACQUIRE) != kind))
+        if (r == 0 && (__atomic_load_n(&m->table->kind, __ATOMIC_ACQUIRE) != kind ||
+                       m->table->magic != MEMBERS_MAGIC))
                 r = -EBADMSG;
         if (r == 0)
                 enlist(m);
@@ -169,9 +174,7 @@ void members_fini(Members *m)
                         members_bury(m, m->slot);
                 members_unlock(m);
                 delist(m);
-                kept_remove(m->fd);
         }
-        m->own = fd_close(m->own);
         if (m->table)
                 (void)munmap(m->table, m->size);
         m->fd = fd_close(m->fd);

@@ -15,9 +15,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/macros.h"
-#include "ipc/members.h"
-#include "ipc/waiting.h"
+#include "ipc/attempt.h"
 
 enum { QUEUE_KIND = 0x71756575 /* "queu" */, RECORD_HEAD = 8, DEFAULT_BYTES = 1024 * 1024 };
 
@@ -129,24 +129,39 @@ int brood_queue_new(BroodQueue **ret, size_t max_elements, size_t max_bytes)
         return 0;
 }
 
+/* What the memory says of itself has to fit it: who made it may have been another program. */
+static bool makes_sense(const BroodQueue *queue)
+{
+        const SharedQueue *q = shared_of(&queue->members);
+        const QueueState *s = state_of(q);
+
+        return q->max_bytes && q->max_bytes % 8 == 0 &&
+               q->max_bytes <= queue->members.size - sizeof(SharedQueue) &&
+               s->tail - s->head <= q->max_bytes && s->tail % 8 == 0 && s->head % 8 == 0 &&
+               q->states[0].getter < MEMBERS_MAX && q->states[1].getter < MEMBERS_MAX;
+}
+
 int brood_queue_open(BroodQueue **ret, int fd)
 {
-        BroodQueue *queue = allocate();
+        AUTO(free) BroodQueue *queue = allocate();
+        bool good;
         int r;
 
-        if (!queue)
+        if (!queue) {
+                fd_close(fd);
                 return -ENOMEM;
+        }
         r = members_open(&queue->members, fd, QUEUE_KIND, sizeof(SharedQueue));
-        if (r == 0 && shared_of(&queue->members)->max_bytes >
-                              queue->members.size - sizeof(SharedQueue)) {
-                members_fini(&queue->members);
-                r = -EBADMSG;
-        }
-        if (r < 0) {
-                free(queue);
+        if (r < 0)
                 return r;
+        members_lock(&queue->members);
+        good = makes_sense(queue);
+        members_unlock(&queue->members);
+        if (!good) {
+                members_fini(&queue->members);
+                return -EBADMSG;
         }
-        *ret = queue;
+        *ret = MOVE_PTR(queue);
         return 0;
 }
 
@@ -204,31 +219,10 @@ static void ring_read(const SharedQueue *q, uint64_t at, void *to, size_t n)
         uint64_t from = at % q->max_bytes;
         size_t first = (size_t)MIN((uint64_t)n, q->max_bytes - from);
 
+        if (!n)
+                return;
         memcpy(to, q->ring + from, first);
         memcpy((char *)to + first, q->ring, n - first);
-}
-
-/* What two sides want of each other: to be tried under the lock, and again when something has
- * changed. */
-typedef int (*Attempt)(Members *m, void *context);
-
-static int keep_trying(Members *m, Waiting *w, Attempt attempt, void *context, int64_t timeout_usec)
-{
-        usec_t until = timeout_usec ? waiting_until(timeout_usec) : 0;
-        uint32_t mark;
-        int r;
-
-        for (;;) {
-                mark = waiting_mark(w);
-                members_lock(m);
-                r = attempt(m, context);
-                members_unlock(m);
-                if (r != -EAGAIN)
-                        return r;
-                if (!timeout_usec || clock_monotonic() >= until)
-                        return -ETIMEDOUT;
-                waiting_sleep(w, mark, until);
-        }
 }
 
 /* --- put --- */
@@ -264,7 +258,7 @@ int brood_queue_put(BroodQueue *queue, const void *bytes, size_t size, int64_t t
 {
         SharedQueue *q = shared_of(&queue->members);
         Put put = { bytes, size };
-        int r = keep_trying(&queue->members, &q->not_full, try_put, &put, timeout_usec);
+        int r = attempt_until(&queue->members, &q->not_full, try_put, &put, timeout_usec);
 
         if (r == 0)
                 waiting_wake(&q->not_empty, 1);
@@ -297,7 +291,7 @@ static int try_get(Members *m, void *context)
         Get *get = context;
         SharedQueue *q = shared_of(m);
         const QueueState *s = state_of(q);
-        uint64_t size;
+        uint64_t size = 0;
         int slot;
 
         if (s->puts == s->gets)
@@ -306,6 +300,8 @@ static int try_get(Members *m, void *context)
         if (slot < 0)
                 return slot;
         ring_read(q, s->head, &size, sizeof(size));
+        if (size > s->tail - s->head - RECORD_HEAD)
+                return -EBADMSG; /* somebody has written over it */
         get->size = (size_t)size;
         if (size > get->room)
                 return -EMSGSIZE;
@@ -317,7 +313,7 @@ static int try_get(Members *m, void *context)
 static int get_into(BroodQueue *queue, Get *get, int64_t timeout_usec)
 {
         SharedQueue *q = shared_of(&queue->members);
-        int r = keep_trying(&queue->members, &q->not_empty, try_get, get, timeout_usec);
+        int r = attempt_until(&queue->members, &q->not_empty, try_get, get, timeout_usec);
 
         if (r == 0)
                 waiting_wake(&q->not_full, INT_MAX); /* the first may want more than there is */
@@ -332,6 +328,8 @@ int brood_queue_get_into(BroodQueue *queue, void *to, size_t room, size_t *ret_s
 
         if (ret_size && (r == 0 || r == -EMSGSIZE))
                 *ret_size = get.size;
+        if (r == -EMSGSIZE) /* the wake-up was ours, but another may have room */
+                waiting_wake(&shared_of(&queue->members)->not_empty, 1);
         return r;
 }
 
@@ -366,9 +364,11 @@ int brood_queue_get(BroodQueue *queue, void **ret, size_t *ret_size, int64_t tim
 
 int brood_queue_put_json(BroodQueue *queue, const json_t *value, int64_t timeout_usec)
 {
-        AUTO(free) char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        AUTO(free) char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 
-        return text ? brood_queue_put(queue, text, strlen(text), timeout_usec) : -ENOMEM;
+        if (!text)
+                return value ? -ENOMEM : -EINVAL;
+        return brood_queue_put(queue, text, strlen(text), timeout_usec);
 }
 
 int brood_queue_get_json(BroodQueue *queue, json_t **ret, int64_t timeout_usec)
@@ -379,7 +379,7 @@ int brood_queue_get_json(BroodQueue *queue, json_t **ret, int64_t timeout_usec)
 
         if (r < 0)
                 return r;
-        *ret = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+        *ret = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         return *ret ? 0 : -EPROTO;
 }
 
@@ -397,11 +397,9 @@ static uint64_t at_work(const SharedQueue *q)
 static void bury_dead(Members *m)
 {
         SharedQueue *q = shared_of(m);
-        usec_t now = clock_monotonic();
 
-        if (now - q->looked < WAITING_LOOK)
+        if (!attempt_may_look(&q->looked))
                 return;
-        q->looked = now;
         for (unsigned i = 0; i < MEMBERS_MAX; i++)
                 if (q->got[i] != q->done[i] && !(m->own >= 0 && m->slot == i) &&
                     members_is_dead(m, i))
@@ -423,7 +421,7 @@ int brood_queue_join(BroodQueue *queue, int64_t timeout_usec)
 {
         SharedQueue *q = shared_of(&queue->members);
 
-        return keep_trying(&queue->members, &q->all_done, try_join, NULL, timeout_usec);
+        return attempt_until(&queue->members, &q->all_done, try_join, NULL, timeout_usec);
 }
 
 /* Ours, or else anybody's: as Python counts. -1: there is none. */

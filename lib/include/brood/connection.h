@@ -31,7 +31,8 @@ typedef struct BroodConnection BroodConnection;
  * only sends (Python: Pipe(duplex)). */
 int brood_pipe(BroodConnection **ret_first, BroodConnection **ret_second, int duplex);
 
-/* An end from a descriptor that brood_connection_fd() of another process was; taken over. */
+/* An end from a descriptor that brood_connection_fd() of another process was; taken over, also on
+ * failure. -EBADMSG: it is something else. */
 int brood_connection_open(BroodConnection **ret, int fd);
 
 /* The descriptor: to be polled, inherited or sent; it belongs to the connection (Python: fileno()).
@@ -61,7 +62,8 @@ int brood_receive_json(BroodConnection *connection, json_t **ret);
 
 /* A message with descriptors, 1 to 16 of them; those of the sender stay its own, the receiver gets
  * new ones (CLOEXEC). *n_fds: room, then how many came. Bytes may go along (Python:
- * reduction.send_handle). */
+ * reduction.send_handle). -EXFULL: more came than there is room for, -EMFILE: than this process may
+ * have; the message is dropped. */
 int brood_send_fds(BroodConnection *connection, const int *fds, unsigned n_fds, const void *bytes,
                    size_t size);
 int brood_receive_fds(BroodConnection *connection, int *fds, unsigned *n_fds, void **ret,

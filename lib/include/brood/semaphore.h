@@ -10,13 +10,18 @@
  * process that acquired it; any of its threads may release it, and so may another process, as with
  * Python's: then a unit of whoever has one is given back.
  *
- * The death of an owner is noticed by those who wait, within a tenth of a second. What it protected
+ * The death of an owner is noticed by those who wait, within about a tenth of a second. What it protected
  * may be half done: BROOD_OWNER_DIED says so to the one who gets that unit, and only to that one.
  *
  * Functions return 0, BROOD_OWNER_DIED (acquired, see above), or a negative errno: -ETIMEDOUT (not
  * within this time), -EPERM (a bounded semaphore is released more often than it was acquired;
- * Python: ValueError), -EINVAL. Times are microseconds; a negative timeout means for ever, 0 not to
- * wait. */
+ * Python: ValueError), -EINVAL, -ENOSPC (1024 processes hold units already), -EMFILE and what else
+ * makes an acquire impossible. Times are microseconds; a negative timeout means for ever, 0 not to
+ * wait.
+ *
+ * Who shares it can write to it: that are processes that trust each other. Each
+ * brood_semaphore_open() is an owner of its own, also in a process that has another one of the
+ * same semaphore. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -52,7 +57,8 @@ int brood_semaphore_release(BroodSemaphore *semaphore);
 /* Units that could be acquired at this moment (Python: get_value()). */
 int brood_semaphore_value(const BroodSemaphore *semaphore);
 
-/* Forgets it here; units that this process holds stay held while it lives. */
+/* Forgets it here. Units that were acquired by it and not released come back as those of a dead
+ * process do (Python: they are lost). No other thread may be in a function of it. */
 void brood_semaphore_free(BroodSemaphore *semaphore);
 
 #ifdef __cplusplus
