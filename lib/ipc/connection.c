@@ -85,7 +85,7 @@ int brood_connection_open(BroodConnection **ret, int fd)
         int type, r;
 
         if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-                return -errno;
+                return errno == ENOTSOCK ? -EBADMSG : -errno;
         if (type != SOCK_SEQPACKET)
                 return -EBADMSG;
         r = fd_cloexec(fd, true);

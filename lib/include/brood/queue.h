@@ -59,8 +59,8 @@ void brood_queue_close(BroodQueue *queue);
 int brood_queue_join(BroodQueue *queue, int64_t timeout_usec);
 int brood_queue_done(BroodQueue *queue);
 
-/* Forgets it here; it lives as long as somebody has it. What was got by it and is not done counts as
- * done. No other thread may be in a function of it. */
+/* Forgets it here; it lives as long as somebody has it. What was got by it and is not done counts
+ * as done. No other thread may be in a function of it. */
 void brood_queue_free(BroodQueue *queue);
 
 #ifdef __cplusplus

@@ -10,8 +10,9 @@
  * process that acquired it; any of its threads may release it, and so may another process, as with
  * Python's: then a unit of whoever has one is given back.
  *
- * The death of an owner is noticed by those who wait, within about a tenth of a second. What it protected
- * may be half done: BROOD_OWNER_DIED says so to the one who gets that unit, and only to that one.
+ * The death of an owner is noticed by those who wait, within about a tenth of a second. What it
+ * protected may be half done: BROOD_OWNER_DIED says so to the one who gets that unit, and only to
+ * that one.
  *
  * Functions return 0, BROOD_OWNER_DIED (acquired, see above), or a negative errno: -ETIMEDOUT (not
  * within this time), -EPERM (a bounded semaphore is released more often than it was acquired;
