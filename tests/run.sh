@@ -13,7 +13,7 @@ sh tests/run.sh [OPTION...] [PATTERN]
   --asan      only the build with ASan and UBSan and its tests
   --fuzz      runs each fuzzer for 10 minutes instead of 10 seconds
   --torture   runs the tests of deaths 20 times more, and the torture for 3 minutes
-             (and 20,000 deaths within lib/ipc)
+              and 20,000 deaths within lib/ipc
   --soak      runs the integration tests 10 times
   PATTERN     only integration tests, those whose file.function contains it
 EOF
@@ -238,8 +238,9 @@ plain() {
         integration gcc --repeat=$repeat $pattern
         [ -z "$torture" ] || integration gcc --repeat=20 death.
         [ -z "$torture" ] || step torture tests/torture/torture --bin="$work/gcc" --seconds=180
-        [ -z "$torture" ] || step ipc-torture "$work/gcc/tests/torture/ipc/ipc-torture" --kills=20000
-        [ -z "$torture" ] || step ipc-steps "$work/gcc/tests/torture/ipc/ipc-steps" --sample=300
+        ipc=$work/gcc/tests/torture/ipc
+        [ -z "$torture" ] || step ipc-torture "$ipc/ipc-torture" --kills=20000
+        [ -z "$torture" ] || step ipc-steps "$ipc/ipc-steps" --sample=200
 }
 
 mkdir -p "$logs"

@@ -11,7 +11,9 @@
 
 #include "scene.h"
 
-enum { PRODUCERS = 2, CONSUMERS = 3, LIVES = KILLS_A_ROUND + PRODUCERS, MOST = 1 << 15, LARGE = 3000 };
+enum { PRODUCERS = 2, CONSUMERS = 3, LIVES = KILLS_A_ROUND + PRODUCERS };
+
+enum { MOST = 1 << 15, LARGE = 3000 }; /* elements of a life, bytes of an element */
 
 typedef struct Item {
         uint32_t life, number, size, sum;
