@@ -30,10 +30,9 @@ typedef struct PacketHead {
 struct BroodConnection {
         int fd;
         bool only_sends, only_receives;
-        bool broken;     /* where the next message begins nobody knows */
+        bool broken;     /* where the next message begins nobody knows; any thread may say so */
         size_t packet;   /* how large one may be to be sent */
         size_t limit;    /* of a message; 0: none */
-        char *scratch;   /* a packet */
 };
 
 /* --- life --- */
@@ -58,11 +57,6 @@ static int make(BroodConnection **ret, int fd)
                 return -ENOMEM;
         c->fd = fd;
         c->packet = find_packet(fd);
-        c->scratch = malloc(PACKET);
-        if (!c->scratch) {
-                free(c);
-                return -ENOMEM;
-        }
         *ret = c;
         return 0;
 }
@@ -72,7 +66,6 @@ void brood_connection_free(BroodConnection *c)
         if (!c)
                 return;
         fd_close(c->fd);
-        free(c->scratch);
         free(c);
 }
 
@@ -282,6 +275,11 @@ static int receive_packet(BroodConnection *c, Packet *p, void *to, size_t room)
         return m.msg_flags & MSG_CTRUNC ? -EMFILE : 0;
 }
 
+static void give_up(BroodConnection *c)
+{
+        __atomic_store_n(&c->broken, true, __ATOMIC_RELAXED);
+}
+
 /* What follows the first packet of a message; `to` NULL: it is dropped. */
 static int receive_rest(BroodConnection *c, const Packet *first, char *to)
 {
@@ -290,14 +288,12 @@ static int receive_rest(BroodConnection *c, const Packet *first, char *to)
         int r;
 
         while (at < size) {
-                size_t room = to ? (size_t)(size - at) : PACKET;
-
-                r = receive_packet(c, &p, to ? to + at : c->scratch, room);
+                r = receive_packet(c, &p, to ? to + at : NULL, to ? (size_t)(size - at) : 0);
                 close_fds(&p);
                 if (r == 0 && (p.head.offset != at || p.head.size != size || p.n == 0))
                         r = -EPROTO;
                 if (r < 0) {
-                        c->broken = true;
+                        give_up(c);
                         return r == -ECONNRESET ? -EPROTO : r;
                 }
                 at += p.n;
@@ -312,14 +308,15 @@ static int receive_first(BroodConnection *c, Packet *p, void *to, size_t room)
 
         if (c->only_sends)
                 return -EBADF;
-        if (c->broken)
+        if (__atomic_load_n(&c->broken, __ATOMIC_RELAXED))
                 return -EPROTO;
         r = receive_packet(c, p, to, room);
         if ((r == 0 || r == -EMFILE) && p->head.offset != 0)
                 r = -EPROTO;
         if (r == 0 && c->limit && p->head.size > c->limit)
                 r = -EMSGSIZE;
-        c->broken = r == -EPROTO || r == -EMSGSIZE;
+        if (r == -EPROTO || r == -EMSGSIZE)
+                give_up(c);
         if (r < 0)
                 close_fds(p);
         if (r == -EMFILE)
@@ -327,28 +324,40 @@ static int receive_first(BroodConnection *c, Packet *p, void *to, size_t room)
         return r;
 }
 
+/* The memory of a first packet becomes that of its whole message. */
+static char *fit(char *to, size_t size)
+{
+        char *fitting = realloc(to, size + 1);
+
+        if (fitting)
+                fitting[size] = '\0';
+        else
+                free(to);
+        return fitting;
+}
+
 static int receive_message(BroodConnection *c, Packet *p, void **ret, size_t *ret_size)
 {
-        AUTO(free) char *to = NULL;
-        int r = receive_first(c, p, c->scratch, PACKET);
+        AUTO(free) char *to = malloc(PACKET); /* not one for all: threads share a connection */
+        size_t size;
+        int r;
 
+        if (!to)
+                return -ENOMEM;
+        r = receive_first(c, p, to, PACKET);
         if (r < 0)
                 return r;
-        to = malloc((size_t)p->head.size + 1);
-        if (!to) {
-                close_fds(p);
-                r = receive_rest(c, p, NULL);
-                return r < 0 ? r : -ENOMEM;
-        }
-        memcpy(to, c->scratch, p->n);
+        size = (size_t)p->head.size;
+        to = fit(MOVE_PTR(to), size);
         r = receive_rest(c, p, to);
+        if (r == 0 && !to)
+                r = -ENOMEM;
         if (r < 0) {
                 close_fds(p);
                 return r;
         }
-        to[p->head.size] = '\0';
         *ret = MOVE_PTR(to);
-        *ret_size = (size_t)p->head.size;
+        *ret_size = size;
         return 0;
 }
 

@@ -565,6 +565,66 @@ static void use_another(void *context)
         brood_connection_free(e.b);
 }
 
+enum { SHARED_MESSAGES = 4000 };
+
+typedef struct Sharer {
+        BroodConnection *c;
+        uint8_t *seen;
+        bool wrong;
+} Sharer;
+
+static void *receive_some(void *context)
+{
+        Sharer *s = context;
+        size_t size = 0;
+        void *bytes;
+        uint32_t n;
+
+        while (brood_receive(s->c, &bytes, &size) == 0) {
+                memcpy(&n, bytes, sizeof(n));
+                for (size_t i = 4; i < size; i++)
+                        s->wrong |= ((char *)bytes)[i] != (char)n;
+                s->wrong |= size != 4 + n % 900 || n >= SHARED_MESSAGES ||
+                            __atomic_fetch_add(&s->seen[n], 1, __ATOMIC_RELAXED);
+                free(bytes);
+        }
+        return NULL;
+}
+
+static void *send_some(void *context)
+{
+        char bytes[1000];
+
+        for (uint32_t n = 0; n < SHARED_MESSAGES; n++) {
+                memset(bytes, (int)n, sizeof(bytes));
+                memcpy(bytes, &n, sizeof(n));
+                assert_int_equal(brood_send(context, bytes, 4 + n % 900), 0);
+        }
+        return NULL;
+}
+
+static void threads_may_share_an_end_for_small_messages(void **state)
+{
+        static uint8_t seen[SHARED_MESSAGES];
+        Ends e = connect_them(0);
+        Sharer sharers[3];
+        pthread_t threads[3];
+
+        for (size_t i = 0; i < 3; i++) {
+                sharers[i] = (Sharer){ e.a, seen, false };
+                assert_int_equal(pthread_create(&threads[i], NULL, receive_some, &sharers[i]), 0);
+        }
+        (void)send_some(e.b);
+        brood_connection_free(e.b);
+        for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(pthread_join(threads[i], NULL), 0);
+                assert_false(sharers[i].wrong);
+        }
+        for (size_t i = 0; i < SHARED_MESSAGES; i++)
+                assert_int_equal(seen[i], 1);
+        brood_connection_free(e.a);
+}
+
 static void a_fork_amid_an_operation_of_another_thread_works(void **state)
 {
         Ends e = connect_them(1);
@@ -608,6 +668,7 @@ int main(void)
                 cmocka_unit_test(an_end_is_sent_through_another),
                 cmocka_unit_test(polls_as_long_as_it_should),
                 cmocka_unit_test(small_buffers_of_the_kernel_are_enough),
+                cmocka_unit_test(threads_may_share_an_end_for_small_messages),
                 cmocka_unit_test(a_fork_amid_an_operation_of_another_thread_works),
         };
 

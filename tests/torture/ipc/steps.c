@@ -171,6 +171,27 @@ static void judge_counting(bool through)
         brood_semaphore_free(semaphore);
 }
 
+/* One of two units is another's: the process has a slot that was not the last to change. */
+static void pair_begin(void)
+{
+        CLAIM(brood_semaphore_new(&semaphore, 2, 1) == 0);
+        acquire();
+}
+
+static void judge_pair(bool through)
+{
+        int told = brood_semaphore_acquire(semaphore, LONG);
+
+        CLAIM(told == BROOD_OWNER_DIED || (told == 0 && !through));
+        CLAIM(brood_semaphore_acquire(semaphore, 0) == -ETIMEDOUT);
+        release();
+        release();
+        CLAIM(brood_semaphore_release(semaphore) == -EPERM);
+        CLAIM(brood_semaphore_value(semaphore) == 2);
+        acquire_and_release();
+        brood_semaphore_free(semaphore);
+}
+
 /* --- queues --- */
 
 static BroodQueue *queue;
@@ -385,6 +406,7 @@ static const Case cases[] = {
         { "acquire", lock_begin, NULL, acquire, judge_acquire, semaphore_fd },
         { "acquire-joined", lock_begin, acquire_and_release, acquire, judge_acquire, semaphore_fd },
         { "release", lock_begin, acquire, release, judge_release, semaphore_fd },
+        { "acquire-beside", pair_begin, NULL, acquire, judge_pair, semaphore_fd },
         { "acquire-orphan", orphan_begin, NULL, acquire_orphan, judge_orphan, semaphore_fd },
         { "release-others", others_begin, NULL, release, judge_others, semaphore_fd },
         { "acquire-recursive", recursive_begin, acquire, acquire, judge_orphan, semaphore_fd },
