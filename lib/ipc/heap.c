@@ -111,8 +111,8 @@ static void list_add(SharedHeap *h, uint64_t block)
         uint64_t *list = &h->lists[list_of(size_of(h, block))];
 
         at(h, block)->last = 0;
-        at(h, block)->next = *list;
-        if (*list)
+        at(h, block)->next = is_place(h, *list) ? *list : 0; /* 0 is none either */
+        if (at(h, block)->next)
                 at(h, *list)->last = block;
         *list = block;
 }

@@ -6,7 +6,7 @@
  *
  * Each sleep is bounded: a process that was killed may have taken a wake-up with it, so who waits
  * looks again by itself after WAITING_LOOK. One that is killed while it waits leaves the count too
- * high, which costs a system call now and then, and nothing else. */
+ * high, which costs a system call at each wake-up, and nothing else. */
 
 #include <stdint.h>
 

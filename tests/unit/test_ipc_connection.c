@@ -341,7 +341,7 @@ static void packets_that_lie_are_refused(void **state)
                 { { MAGIC, 0, 3, 4 }, 3, -EPROTO },
                 { { MAGIC, 0, UINT64_MAX, 0 }, 3, -EPROTO },
                 { { MAGIC, 0, 1ULL << 63, 0 }, 3, -EPROTO },
-                { { MAGIC, 0, 1 << 20, 0 }, 100000, -EPROTO }, /* larger than any packet */
+                { { MAGIC, 0, 100000, 0 }, 100000, -EPROTO },  /* larger than any packet */
                 { { MAGIC, 0, 100, 0 }, 3, -EPROTO },        /* and then the end */
         };
         static char packet[1 << 17];

@@ -281,6 +281,44 @@ static void what_is_no_heap_is_refused(void **state)
         assert_int_equal(count_fds(), fds);
 }
 
+/* Whatever its words say, who opens it and uses it goes on. */
+static void a_heap_that_lies_is_refused_or_harmless(void **state)
+{
+        static const uint64_t wilds[] = { 0, 1, 0x1000, 1ULL << 40, 0xfffffffffffffff0 };
+        unsigned fds = count_fds(), refused = 0;
+        BroodHeap *h = make(4096), *other = NULL;
+        int fd = duplicate(brood_heap_fd(h));
+        size_t size = (size_t)lseek(fd, 0, SEEK_END);
+        char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        char *as_it_was = malloc(size);
+
+        assert_true(memory != MAP_FAILED);
+        (void)take(h, 100);
+        memcpy(as_it_was, memory, size);
+        for (size_t at = 64; at < size; at += 8) /* each word behind the lock */
+                for (size_t i = 0; i < ELEMENTS(wilds); i++) {
+                        uint64_t block = 0;
+
+                        memcpy(memory + at, &wilds[i], 8);
+                        if (brood_heap_open(&other, duplicate(fd)) == -EBADMSG) {
+                                refused++;
+                        } else {
+                                (void)brood_heap_alloc(other, 200, &block);
+                                (void)brood_heap_release(other, block);
+                                for (uint64_t wild = 16; wild < size; wild += 16)
+                                        (void)brood_heap_release(other, wild);
+                                brood_heap_free(other);
+                        }
+                        memcpy(memory + 64, as_it_was + 64, size - 64);
+                }
+        assert_true(refused >= 2);
+        free(as_it_was);
+        munmap(memory, size);
+        close(fd);
+        brood_heap_free(h);
+        assert_int_equal(count_fds(), fds);
+}
+
 /* --- what somebody has written over --- */
 
 static void a_write_beyond_a_block_is_noticed(void **state)
@@ -373,6 +411,7 @@ int main(void)
                 cmocka_unit_test(processes_and_threads_share_it),
                 cmocka_unit_test(an_offset_means_the_same_to_all),
                 cmocka_unit_test(what_is_no_heap_is_refused),
+                cmocka_unit_test(a_heap_that_lies_is_refused_or_harmless),
                 cmocka_unit_test(a_write_beyond_a_block_is_noticed),
                 cmocka_unit_test(a_write_to_a_freed_block_is_mended),
                 cmocka_unit_test(a_kill_at_any_moment_leaves_it_whole),
