@@ -68,6 +68,13 @@ int fd_move_above(int fd, int floor)
         return moved;
 }
 
+int fd_own(int fd)
+{
+        int moved = fd < 0 ? fd : fd_move_above(fd, STDERR_FILENO + 1);
+
+        return moved < 0 ? fd : moved;
+}
+
 int fd_write_all(int fd, const void *bytes, size_t n)
 {
         const char *p = bytes;

@@ -25,6 +25,10 @@ int fd_cloexec(int fd, bool on);
  */
 int fd_move_above(int fd, int floor);
 
+/* A descriptor of a library's own: out of the way of 0, 1 and 2, which a program may have closed,
+ * and what it prints then is not for us. Passes -errno on; without room it stays where it is. */
+int fd_own(int fd);
+
 /* Writes all of it, waiting where it must. Returns 0 or -errno. */
 int fd_write_all(int fd, const void *bytes, size_t n);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -20,6 +21,8 @@ DEFINE_CLEANUP(json_t, json_decref);
 
 static BroodChild self;
 static BroodParent parent;
+static bool fresh;  /* brood_process_init() was there */
+static bool forked; /* stdio is in part our parent's */
 
 const BroodChild *brood_process_self(void)
 {
@@ -86,8 +89,8 @@ static void close_stdin(void)
 {
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-        if (null < 0)
-                return;
+        if (null <= STDIN_FILENO)
+                return; /* it was closed, and is this now */
         (void)dup2(null, STDIN_FILENO);
         fd_close(null);
 }
@@ -107,6 +110,26 @@ static int run(const ChildObject *o)
         return o->function(&self);
 }
 
+bool child_can_be_fresh(void)
+{
+        return fresh;
+}
+
+void child_forget_output(void)
+{
+        forked = true;
+        __fpurge(stdout);
+        __fpurge(stderr);
+}
+
+/* Other streams of a fork may hold what its parent has yet to write, and their descriptors may be
+ * other files by now. */
+static void write_output(void)
+{
+        (void)fflush(forked ? stdout : NULL);
+        (void)fflush(stderr);
+}
+
 int child_bootstrap(const ChildObject *o)
 {
         int code;
@@ -123,8 +146,8 @@ int child_bootstrap(const ChildObject *o)
 void child_leave(int code)
 {
         children_finish();
-        (void)fflush(NULL);
-        _exit(code);
+        write_output();
+        _exit(code & 0xff);
 }
 
 /* --- fresh images --- */
@@ -172,6 +195,7 @@ __attribute__((noreturn)) static void spawn_main(void)
 
 void brood_process_init(int argc, char **argv)
 {
+        fresh = true;
         if (argc == 2 && strcmp(argv[1], CHILD_ARGUMENT) == 0)
                 spawn_main();
         if (argc == 2 && strcmp(argv[1], SERVER_ARGUMENT) == 0)

@@ -12,6 +12,7 @@
 #include <brood/process.h>
 
 #include "process/sentinel.h"
+#include "process/start.h"
 
 /* The arguments of a fresh image of this program: `--brood-child`, or `--brood-forkserver`. */
 #define CHILD_ARGUMENT  "--brood-child"
@@ -45,6 +46,8 @@ int child_object_read(ChildObject *object, int fd);
 /* Runs it to its end, children of its own too; returns the exit code. */
 int child_bootstrap(const ChildObject *object);
 
+/* After a fork, in the child: what stands in stdio is its parent's to write. */
+void child_forget_output(void);
 /* Ends the child from anywhere in it: its own children are seen to, what is in stdio is written. */
 __attribute__((noreturn)) void child_leave(int code);
 
@@ -55,17 +58,28 @@ BroodTarget entry_find(const char *name);
 
 /* The sentinel that our children watch; made once. Returns 0 or -errno. */
 int children_sentinel(int *ret_watch);
-/* In a forked child: those were our parent's. */
-void children_forget(void);
+/* How many forks lie between the start of the program and this process: an object that is of
+ * another generation is another process's. */
+unsigned children_generation(void);
+/* Has brood_process_init() been called? Without it a fresh image would run main(). */
+bool child_can_be_fresh(void);
 /* Ends daemons, waits for the others (Python: util._exit_function()). */
 void children_finish(void);
 
 /* --- the fork server: server.c --- */
 
-/* Starts a child by it. The status pipe's read end tells how it ended: an int, or the end of file.
- * Returns 0 or -errno. */
+/* Starts a child by it. The status socket tells how it ended: an int, or the end of file. Returns 0
+ * or -errno. */
 int server_start_child(const ChildObject *object, pid_t *ret_pid, int *ret_pidfd, int *ret_status);
+/* Standard output or error for a fresh image: itself, or -1 (/dev/null): this process has none. */
+int child_stream(int fd);
 /* In the fresh image that is the server: serves, and does not return. */
 __attribute__((noreturn)) void server_main(void);
-/* In a forked child: it was our parent's. */
+/* In a forked child: it was our parent's. Async-signal-safe. */
 void server_forget(void);
+
+/* --- other programs: starter.c --- */
+
+/* process_start() by a thread that lives as long as this process, so that a parent-death signal,
+ * which follows the thread, follows the process. */
+int starter_start(const ProcessStart *start, pid_t *ret_pid);

@@ -3,6 +3,7 @@
 /* The parent's side: children, from their start to their exit code. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,14 +30,19 @@ enum { UNKNOWN_CODE = 255 }; /* it ended, and nobody can say how (Python says th
 struct BroodProcess {
         List link;
         pid_t pid;
-        int pidfd;
+        int pidfd;     /* -1 if `foreign` */
         int status_fd; /* of one that the fork server started: the int that says how it ended */
         char *name;
         bool daemon, outlive;
-        bool orphan; /* its fork server has died: nobody will say how it ended */
+        bool foreign;  /* of the process that we are a fork of */
         bool ended;
         int code;
 };
+
+/* DYING: it is dead, and who knows how is about to say so. */
+typedef enum State { RUNS, DYING, ENDED } State;
+
+enum { WORD = 1000 * 1000, PATIENCE = 1000 * 1000 /* µs */ };
 
 DEFINE_CLEANUP(json_t, json_decref);
 
@@ -42,7 +50,8 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static List children = LIST_INIT(children);
 static Sentinel sentinel = SENTINEL_INIT;
-static unsigned counter;
+static unsigned counter, generation;
+static bool finishing;
 
 /* --- this process --- */
 
@@ -56,12 +65,29 @@ static void unlock(void)
         (void)pthread_mutex_unlock(&mutex);
 }
 
+/* Its children are our siblings: they are not ours to wait for or to end. */
+static void forget_children(void)
+{
+        BroodProcess *p, *next;
+
+        LIST_FOREACH_SAFE(&children, p, next, link) {
+                list_remove(&p->link);
+                p->foreign = true;
+                p->pidfd = fd_close(p->pidfd);
+                p->status_fd = fd_close(p->status_fd);
+        }
+        counter = 0;
+        generation++;
+        finishing = false;
+}
+
 /* A child of any kind that kept the write end would keep our children from hearing of our end. Its
  * own children get a sentinel of its own; the read end is what it watches itself. */
 static void in_child(void)
 {
         sentinel.hold = fd_close(sentinel.hold);
         sentinel.watch = -1;
+        forget_children();
         unlock();
 }
 
@@ -84,10 +110,9 @@ int children_sentinel(int *ret_watch)
         return r;
 }
 
-void children_forget(void)
+unsigned children_generation(void)
 {
-        list_init(&children);
-        counter = 0;
+        return generation;
 }
 
 unsigned brood_cpu_count(void)
@@ -127,19 +152,42 @@ DEFINE_CLEANUP(BroodProcess, free_process);
 /* It does not return. */
 static void become_child(ChildObject *o)
 {
-        int keep[CHILD_MAX_FDS + 1];
+        static int fds[CHILD_MAX_FDS + 1];
 
-        children_forget();
-        server_forget();
-        keep[0] = o->sentinel;
-        if (o->child.n_fds)
-                memcpy(keep + 1, o->child.fds, o->child.n_fds * sizeof(int));
-        kept_close_others(keep, o->child.n_fds + 1);
-        (void)fflush(NULL); /* there is nothing: see start_fork() */
-        int code = child_bootstrap(o);
+        for (unsigned i = 0; i < o->child.n_fds; i++) {
+                int fd = o->child.fds[i];
 
-        (void)fflush(NULL);
-        _exit(code);
+                fds[i] = fd == STDIN_FILENO ? fcntl(fd, F_DUPFD, STDERR_FILENO + 1) : fd;
+        }
+        o->child.fds = fds;
+        fds[o->child.n_fds] = o->sentinel;
+        kept_close_others(fds, o->child.n_fds + 1);
+        child_forget_output();
+        child_leave(child_bootstrap(o));
+}
+
+/* It has ended, and somebody else has reaped it before we could look: nobody knows how. */
+static int take_unseen(BroodProcess *p)
+{
+        p->pidfd = fd_own(eventfd(1, EFD_CLOEXEC)); /* readable, as that of an ended one */
+        if (p->pidfd < 0)
+                return -errno;
+        p->ended = true;
+        p->code = UNKNOWN_CODE;
+        return 0;
+}
+
+/* Of a child of ours that has just been started. */
+static int take_pidfd(BroodProcess *p)
+{
+        p->pidfd = fd_own(pidfd_open_for(p->pid));
+        if (p->pidfd >= 0)
+                return 0;
+        if (p->pidfd == -ESRCH)
+                return take_unseen(p);
+        (void)kill(p->pid, SIGKILL);
+        (void)waitpid(p->pid, NULL, 0);
+        return p->pidfd;
 }
 
 static int start_fork(ChildObject *o, BroodProcess *p)
@@ -151,12 +199,12 @@ static int start_fork(ChildObject *o, BroodProcess *p)
                 become_child(o);
         if (p->pid < 0)
                 return -errno;
-        p->pidfd = pidfd_open_for(p->pid);
-        if (p->pidfd >= 0)
-                return 0;
-        (void)kill(p->pid, SIGKILL);
-        (void)waitpid(p->pid, NULL, 0);
-        return p->pidfd;
+        return take_pidfd(p);
+}
+
+int child_stream(int fd)
+{
+        return fcntl(fd, F_GETFD) < 0 ? -1 : fd;
 }
 
 static int start_image(const ChildObject *o, BroodProcess *p)
@@ -165,8 +213,10 @@ static int start_image(const ChildObject *o, BroodProcess *p)
         AUTO(fd_close) int data = child_object_write(o);
         int fds[CHILD_MAX_FDS + 2];
         ProcessStart start = { .path = "/proc/self/exe", .argv = argv, .environment = environ,
-                               .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO, .fds = fds,
+                               .in = -1, .out = child_stream(STDOUT_FILENO),
+                               .err = child_stream(STDERR_FILENO), .fds = fds,
                                .n_fds = o->child.n_fds + 2 };
+        int r;
 
         if (data < 0)
                 return data;
@@ -174,30 +224,57 @@ static int start_image(const ChildObject *o, BroodProcess *p)
         fds[1] = o->sentinel;
         if (o->child.n_fds)
                 memcpy(fds + 2, o->child.fds, o->child.n_fds * sizeof(int));
-        return process_start(&start, &p->pid, &p->pidfd);
+        r = process_start(&start, &p->pid, NULL);
+        return r < 0 ? r : take_pidfd(p);
 }
 
-/* Of another program nobody arms the sentinel: the kernel ends it with the thread that started it.
+/* In another program nobody arms the sentinel: the kernel ends it with the thread that started it.
  */
 static int start_program(const BroodProcessSpec *spec, BroodProcess *p)
 {
         ProcessStart start = { .path = spec->program, .argv = spec->argv, .environment = environ,
-                               .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO,
+                               .in = -1, .out = child_stream(STDOUT_FILENO),
+                               .err = child_stream(STDERR_FILENO),
                                .fds = spec->fds, .n_fds = spec->n_fds,
                                .die_with_parent = !spec->outlive };
+        int r = spec->outlive ? process_start(&start, &p->pid, NULL)
+                              : starter_start(&start, &p->pid);
 
-        return process_start(&start, &p->pid, &p->pidfd);
+        return r < 0 ? r : take_pidfd(p);
+}
+
+static int check_fds(const BroodProcessSpec *s)
+{
+        for (unsigned i = 0; i < s->n_fds; i++)
+                if (fcntl(s->fds[i], F_GETFD) < 0)
+                        return -errno;
+        return 0;
 }
 
 static int check(const BroodProcessSpec *s)
 {
-        if (s->n_fds > CHILD_MAX_FDS || (s->args && !json_is_object(s->args)) ||
-            (s->program && !s->argv))
+        if (s->n_fds > CHILD_MAX_FDS || (s->n_fds && !s->fds) ||
+            (s->args && !json_is_object(s->args)) || (s->program && (!s->argv || !s->argv[0])))
                 return -EINVAL;
         if (!!s->program + !!s->target + !!s->function != 1 ||
-            (s->program && s->method != BROOD_SPAWN) || (s->function && s->method != BROOD_FORK))
+            (s->program && s->method != BROOD_SPAWN) ||
+            (s->function && s->method != BROOD_FORK) || (unsigned)s->method > BROOD_FORKSERVER)
                 return -EINVAL;
-        return s->target && !entry_find(s->target) ? -ENOENT : 0;
+        if (s->target && s->method != BROOD_FORK && !child_can_be_fresh())
+                return -ENOTSUP;
+        if (s->target && !entry_find(s->target))
+                return -ENOENT;
+        return check_fds(s);
+}
+
+static bool is_finishing(void)
+{
+        bool is;
+
+        lock();
+        is = finishing;
+        unlock();
+        return is;
 }
 
 static int start(const BroodProcessSpec *spec, json_t *args, BroodProcess *p)
@@ -234,6 +311,8 @@ int brood_process_start(BroodProcess **ret, const BroodProcessSpec *spec)
                 return -ENOMEM;
         list_init(&p->link);
         p->pidfd = p->status_fd = -1;
+        if (is_finishing())
+                return -ESHUTDOWN;
         p->name = name_of(spec);
         p->daemon = spec->daemon;
         p->outlive = spec->outlive;
@@ -254,7 +333,7 @@ int brood_process_start(BroodProcess **ret, const BroodProcessSpec *spec)
 
 int brood_process_sentinel(const BroodProcess *p)
 {
-        return p->status_fd >= 0 ? p->status_fd : p->pidfd;
+        return p->pidfd;
 }
 
 static int code_of(const siginfo_t *info)
@@ -262,21 +341,57 @@ static int code_of(const siginfo_t *info)
         return info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
 }
 
-/* It has ended, as it seems: how? Or only its fork server has. */
-static void reap(BroodProcess *p)
+static bool is_readable(int fd)
+{
+        struct pollfd p = { fd, POLLIN, 0 };
+
+        return poll(&p, 1, 0) > 0;
+}
+
+/* Both return false if it can not be said yet. */
+static bool ask_kernel(BroodProcess *p)
 {
         siginfo_t info = { 0 };
+        int r = waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG);
 
-        if (p->status_fd >= 0 && !p->orphan) {
-                p->orphan = read(p->status_fd, &p->code, sizeof(p->code)) != sizeof(p->code);
-                p->ended = !p->orphan;
-        } else {
-                int r = waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED);
+        if (r == 0 && !info.si_pid)
+                return false; /* somebody who traces it is first */
+        p->code = r == 0 ? code_of(&info) : UNKNOWN_CODE; /* somebody else has reaped it */
+        return true;
+}
 
-                p->code = r == 0 ? code_of(&info) : UNKNOWN_CODE; /* somebody else has reaped it */
-                p->ended = true;
-        }
+static bool ask_server(BroodProcess *p)
+{
+        ssize_t n;
+        int code;
 
+        do /* ECONNRESET, once, of one that was killed before it began; then what there is */
+                n = recv(p->status_fd, &code, sizeof(code), MSG_DONTWAIT);
+        while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+        if (n < 0 && errno == EAGAIN)
+                return false;
+        p->code = n == sizeof(code) ? code : UNKNOWN_CODE; /* it was killed, too */
+        return true;
+}
+
+/* Under the lock, and without waiting. */
+static State settle(BroodProcess *p)
+{
+        if (p->ended)
+                return ENDED;
+        if (!is_readable(p->pidfd))
+                return RUNS;
+        p->ended = p->status_fd >= 0 ? ask_server(p) : ask_kernel(p);
+        return p->ended ? ENDED : DYING;
+}
+
+static void give_up(BroodProcess *p)
+{
+        lock();
+        if (!p->ended)
+                p->code = UNKNOWN_CODE;
+        p->ended = true;
+        unlock();
 }
 
 static int poll_one(int fd, usec_t until)
@@ -296,27 +411,52 @@ static int poll_one(int fd, usec_t until)
         }
 }
 
+static State look(BroodProcess *p)
+{
+        State state;
+
+        lock();
+        state = settle(p);
+        unlock();
+        return state;
+}
+
+/* That it is dead does not wait for a fork server that is stopped: who was to say how may not. */
+static void hear_word(BroodProcess *p)
+{
+        if (p->status_fd < 0)
+                (void)poll(NULL, 0, 1);
+        else if (poll_one(p->status_fd, clock_monotonic() + WORD) == 0)
+                give_up(p);
+}
+
 int brood_process_join(BroodProcess *p, int64_t timeout_usec)
 {
         usec_t until = timeout_usec < 0 ? USEC_INFINITY
                                         : usec_add(clock_monotonic(), (usec_t)timeout_usec);
+        State state;
 
-        while (!p->ended) {
-                int n = poll_one(p->orphan ? p->pidfd : brood_process_sentinel(p), until);
+        if (p->foreign)
+                return -ECHILD;
+        while ((state = look(p)) != ENDED) {
+                int n = 1;
 
-                if (n < 0)
-                        return n;
-                if (n == 0)
-                        return -ETIMEDOUT;
-                reap(p);
+                if (state == DYING)
+                        hear_word(p);
+                else
+                        n = poll_one(p->pidfd, until);
+                if (n <= 0)
+                        return n < 0 ? n : -ETIMEDOUT;
         }
         return 0;
 }
 
 int brood_process_signal(BroodProcess *p, int signal)
 {
-        int r = p->ended ? -ESRCH : pidfd_signal(p->pidfd, signal);
+        int r = p->foreign ? -ECHILD : 0;
 
+        if (r == 0 && look(p) == RUNS)
+                r = pidfd_signal(p->pidfd, signal);
         return r == -ESRCH ? 0 : r;
 }
 
@@ -337,8 +477,10 @@ bool brood_process_is_alive(BroodProcess *p)
 
 int brood_process_exit_code(BroodProcess *p, int *ret)
 {
-        if (brood_process_is_alive(p))
-                return -EAGAIN;
+        int r = brood_process_join(p, 0);
+
+        if (r < 0)
+                return r == -ETIMEDOUT ? -EAGAIN : r;
         *ret = p->code;
         return 0;
 }
@@ -365,7 +507,7 @@ unsigned brood_process_children(BroodProcess **ret, unsigned n)
 
         lock();
         LIST_FOREACH(&children, p, link) {
-                if (!brood_process_is_alive(p))
+                if (settle(p) != RUNS)
                         continue;
                 if (found < n)
                         ret[found] = p;
@@ -383,7 +525,8 @@ int brood_process_free(BroodProcess *p)
                 return 0;
         if (p->daemon)
                 (void)brood_process_kill(p);
-        (void)brood_process_join(p, -1);
+        if (brood_process_join(p, -1) < 0)
+                p->code = UNKNOWN_CODE; /* it is another process's */
         code = p->code;
         lock();
         list_remove(&p->link);
@@ -392,16 +535,48 @@ int brood_process_free(BroodProcess *p)
         return code;
 }
 
-void children_finish(void)
+static void signal_daemons(int signal)
 {
         BroodProcess *p;
 
         LIST_FOREACH(&children, p, link)
-                if (p->daemon)
-                        (void)brood_process_terminate(p);
+                if (p->daemon && settle(p) == RUNS)
+                        (void)pidfd_signal(p->pidfd, signal);
+}
+
+/* One that is waited for. */
+static BroodProcess *unfinished(void)
+{
+        BroodProcess *p;
+
         LIST_FOREACH(&children, p, link)
-                if (!p->outlive || p->daemon)
-                        (void)brood_process_join(p, -1);
+                if ((!p->outlive || p->daemon) && settle(p) == RUNS)
+                        return p;
+        return NULL;
+}
+
+/* Other threads may be at it, too: a pool's foreman, whose workers are daemons and are not to be
+ * replaced now. */
+void children_finish(void)
+{
+        usec_t patience = usec_add(clock_monotonic(), PATIENCE);
+        const BroodProcess *p;
+
+        lock();
+        finishing = true;
+        signal_daemons(SIGTERM);
+        while ((p = unfinished())) {
+                int fd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 0);
+
+                unlock();
+                (void)poll_one(fd, clock_monotonic() + 100 * USEC_PER_MSEC);
+                fd_close(fd);
+                lock();
+                if (clock_monotonic() >= patience)
+                        signal_daemons(SIGKILL);
+        }
+        finishing = false;
+        unlock();
 }
 
 int brood_wait(const int *fds, unsigned n, int64_t timeout_usec, uint64_t *ret_ready)

@@ -18,8 +18,8 @@ int sentinel_init(Sentinel *s)
 
         if (pipe2(ends, O_CLOEXEC) < 0)
                 return -errno;
-        s->watch = ends[0];
-        s->hold = ends[1];
+        s->watch = fd_own(ends[0]);
+        s->hold = fd_own(ends[1]);
         return 0;
 }
 

@@ -3,7 +3,11 @@
 /* The fork server of a program: a fresh image of it that never gets beyond brood_process_init(),
  * has one thread and little memory, and forks a child when its parent asks for one (Python:
  * multiprocessing/forkserver.py). Its children are not the parent's, so it is the one that waits
- * for them: how each ended goes into a pipe of its own. */
+ * for them: how each ended goes into a socket of its own.
+ *
+ * The server may be killed at any moment, and then its parent can not know whether a child was
+ * born. So a child begins only when its parent has heard of it, and says so through that socket;
+ * of one that nobody heard of the socket is closed, and it goes. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +33,7 @@
 /* A request has descriptors: data, status, and those that were given along; in more than one
  * message, as one carries no more than FD_PASS_MAX. */
 typedef struct Request {
-        uint32_t n_fds; /* of all messages of this request */
+        uint32_t left; /* descriptors that come with further messages */
 } Request;
 
 typedef struct Reply {
@@ -39,18 +43,33 @@ typedef struct Reply {
 
 /* --- the parent's side --- */
 
+enum { PATIENCE = 10 * 1000 /* ms: then it is taken for dead */, ATTEMPTS = 5 };
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int channel = -1; /* -1: there is no server */
+static int server = -1;  /* its pidfd */
+
+static void in_child(void)
+{
+        server_forget();
+        mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+static void watch_forks(void)
+{
+        (void)pthread_atfork(NULL, NULL, in_child);
+}
 
 static int start_server(void)
 {
         char *argv[] = { program_invocation_name, (char *)SERVER_ARGUMENT, NULL };
         AUTO(fd_close) int theirs = -1;
-        AUTO(fd_close) int pidfd = -1;
-        int ends[2], watch, r = children_sentinel(&watch);
+        int ends[2], watch, pidfd, r = children_sentinel(&watch);
         int fds[2];
         ProcessStart start = { .path = "/proc/self/exe", .argv = argv, .environment = environ,
-                               .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO, .fds = fds,
+                               .in = -1, .out = child_stream(STDOUT_FILENO),
+                               .err = child_stream(STDERR_FILENO), .fds = fds,
                                .n_fds = ELEMENTS(fds) };
         pid_t pid;
 
@@ -65,25 +84,41 @@ static int start_server(void)
                 fd_close(ends[0]);
                 return r;
         }
-        channel = ends[0];
+        channel = fd_own(ends[0]);
+        server = fd_own(pidfd);
         return 0;
 }
 
 void server_forget(void)
 {
         channel = fd_close(channel);
+        server = fd_close(server);
+}
+
+/* It is dead, or of no use. */
+static void end_server(void)
+{
+        siginfo_t info;
+
+        if (server >= 0) {
+                (void)pidfd_signal(server, SIGKILL);
+                (void)waitid(P_PIDFD, (id_t)server, &info, WEXITED);
+        }
+        server_forget();
 }
 
 static int send_request(const int *fds, unsigned n)
 {
-        Request request = { n };
-
         for (unsigned at = 0; at < n;) {
                 unsigned k = MIN(n - at, (unsigned)FD_PASS_MAX);
+                Request request = { n - at - k };
                 ssize_t r = fd_send(channel, &request, sizeof(request), fds + at, k, 0);
 
-                if (r < 0)
+                if (r < 0) {
+                        if (at)
+                                end_server(); /* it has a part of it */
                         return (int)r;
+                }
                 at += k;
         }
         return 0;
@@ -93,11 +128,20 @@ static int hear_reply(pid_t *ret_pid, int *ret_pidfd)
 {
         Reply reply;
         size_t n_fds = 1;
-        int pidfd = -1;
-        ssize_t n = fd_receive(channel, &reply, sizeof(reply), &pidfd, &n_fds, 0);
+        struct pollfd p = { channel, POLLIN, 0 };
+        int pidfd = -1, r;
+        ssize_t n;
 
+        do
+                r = poll(&p, 1, PATIENCE);
+        while (r < 0 && errno == EINTR);
+        if (r <= 0)
+                return -ECONNRESET;
+        n = fd_receive(channel, &reply, sizeof(reply), &pidfd, &n_fds, 0);
+        if (n == -EXFULL)
+                return -EMFILE;
         if (n != sizeof(reply))
-                return n < 0 ? (int)n : -ECONNRESET;
+                return -ECONNRESET;
         if (reply.error)
                 return -reply.error;
         *ret_pid = reply.pid;
@@ -110,35 +154,51 @@ static int ask(const ChildObject *o, int data, int status, pid_t *ret_pid, int *
         int fds[CHILD_MAX_FDS + 2] = { data, status };
         int r = channel < 0 ? start_server() : 0;
 
+        if (r < 0)
+                return r;
         if (o->child.n_fds)
                 memcpy(fds + 2, o->child.fds, o->child.n_fds * sizeof(int));
+        r = send_request(fds, o->child.n_fds + 2);
         if (r == 0)
-                r = send_request(fds, o->child.n_fds + 2);
-        return r < 0 ? r : hear_reply(ret_pid, ret_pidfd);
+                r = hear_reply(ret_pid, ret_pidfd);
+        return r;
+}
+
+/* One attempt. -ECONNRESET or -EPIPE: there was no server that could answer, and no child. */
+static int try(const ChildObject *o, int data, pid_t *ret_pid, int *ret_pidfd, int *ret_status)
+{
+        const char go = 1;
+        AUTO(fd_close) int status = -1;
+        AUTO(fd_close) int theirs = -1;
+        int ends[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        status = fd_own(ends[0]);
+        theirs = ends[1];
+        r = ask(o, data, theirs, ret_pid, ret_pidfd);
+        if (r < 0)
+                return r;
+        (void)send(status, &go, sizeof(go), MSG_NOSIGNAL); /* it may have been killed */
+        *ret_status = MOVE_FD(status);
+        return 0;
 }
 
 int server_start_child(const ChildObject *o, pid_t *ret_pid, int *ret_pidfd, int *ret_status)
 {
         AUTO(fd_close) int data = child_object_write(o);
-        AUTO(fd_close) int status = -1;
-        AUTO(fd_close) int theirs = -1;
-        int ends[2], r = -ECONNRESET;
+        int r = -ECONNRESET;
 
         if (data < 0)
                 return data;
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return -errno;
-        status = ends[0];
-        theirs = ends[1];
+        (void)pthread_once(&once, watch_forks);
         (void)pthread_mutex_lock(&mutex);
-        for (int i = 0; i < 2 && (r == -ECONNRESET || r == -EPIPE); i++) {
-                r = ask(o, data, theirs, ret_pid, ret_pidfd);
+        for (int i = 0; i < ATTEMPTS && (r == -ECONNRESET || r == -EPIPE); i++) {
+                r = try(o, data, ret_pid, ret_pidfd, ret_status);
                 if (r == -ECONNRESET || r == -EPIPE)
-                        server_forget(); /* somebody has killed it: there is another */
+                        end_server(); /* if it was not dead */
         }
         (void)pthread_mutex_unlock(&mutex);
-        if (r == 0)
-                *ret_status = MOVE_FD(status);
         return r;
 }
 
@@ -155,6 +215,7 @@ typedef struct Server {
         unsigned n_children, capacity;
         int fds[CHILD_MAX_FDS + 2]; /* of the request that is coming in */
         unsigned n_fds;
+        int error; /* there was no room for all of them */
 } Server;
 
 static int remember(Server *s, ServerChild child)
@@ -182,11 +243,23 @@ static void reap(Server *s)
                         if (s->children[i].pid != pid)
                                 continue;
                         code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-                        (void)!write(s->children[i].status, &code, sizeof(code)); /* who wants it */
+                        (void)send(s->children[i].status, &code, sizeof(code), MSG_NOSIGNAL);
                         fd_close(s->children[i].status);
                         s->children[i] = s->children[--s->n_children];
                         break;
                 }
+}
+
+/* Has the parent heard of this child? It does before long, or goes, or lets go. */
+static bool may_begin(int status)
+{
+        char go;
+        ssize_t n;
+
+        do
+                n = recv(status, &go, sizeof(go), 0);
+        while (n < 0 && errno == EINTR);
+        return n == sizeof(go);
 }
 
 /* In the child. Signals are as they were when the program was started. */
@@ -198,8 +271,7 @@ __attribute__((noreturn)) static void become_child(Server *s)
 
         sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        (void)signal(SIGPIPE, SIG_DFL);
-        if (child_object_read(&o, s->fds[0]) < 0)
+        if (child_object_read(&o, s->fds[0]) < 0 || !may_begin(s->fds[1]))
                 _exit(1);
         o.child.fds = s->fds + 2;
         o.child.n_fds = s->n_fds - 2;
@@ -210,10 +282,7 @@ __attribute__((noreturn)) static void become_child(Server *s)
         (void)prctl(PR_SET_NAME, o.child.name);
         if (o.directory && chdir(o.directory) < 0)
                 fprintf(stderr, "%s: %s: %s\n", o.child.name, o.directory, strerror(errno));
-        int code = child_bootstrap(&o);
-
-        (void)fflush(NULL);
-        _exit(code);
+        child_leave(child_bootstrap(&o));
 }
 
 static void close_fds(Server *s, unsigned but)
@@ -226,21 +295,21 @@ static void close_fds(Server *s, unsigned but)
 
 static void give_birth(Server *s)
 {
-        Reply reply = { 0 };
+        Reply reply = { s->error, -1 };
         AUTO(fd_close) int pidfd = -1;
-        pid_t pid = fork();
+        pid_t pid = s->error ? 0 : fork();
 
-        if (pid == 0)
+        if (pid == 0 && !s->error)
                 become_child(s);
         reply.pid = pid;
         if (pid < 0)
                 reply.error = errno;
-        else
+        else if (pid > 0)
                 pidfd = pidfd_open_for(pid);
         if (pid > 0 && (pidfd < 0 || remember(s, (ServerChild){ pid, s->fds[1] }) < 0)) {
                 (void)kill(pid, SIGKILL);
                 (void)waitpid(pid, NULL, 0);
-                reply.error = ENOMEM;
+                reply.error = pidfd < 0 ? -pidfd : ENOMEM;
         }
         close_fds(s, reply.error ? UINT32_MAX : 1);
         (void)fd_send(SERVER_FD_CHANNEL, &reply, sizeof(reply), &pidfd, !reply.error, 0);
@@ -254,13 +323,18 @@ static bool hear(Server *s)
         ssize_t n = fd_receive(SERVER_FD_CHANNEL, &request, sizeof(request), s->fds + s->n_fds,
                                &room, MSG_DONTWAIT);
 
-        if (n == -EAGAIN || n == -EINTR)
+        if (n == -EAGAIN)
                 return true;
-        if (n != sizeof(request))
+        if (n == -EXFULL)
+                s->error = EMFILE; /* and the request was read all the same */
+        else if (n != sizeof(request))
                 return false;
         s->n_fds += (unsigned)room;
-        if (s->n_fds >= request.n_fds && s->n_fds >= 2)
+        if (request.left)
+                return true;
+        if (s->n_fds >= 2 || s->error)
                 give_birth(s);
+        s->error = 0;
         return true;
 }
 
@@ -272,7 +346,6 @@ static void watch_children(Server *s)
         sigaddset(&set, SIGCHLD);
         sigaddset(&set, SIGINT); /* of the terminal: it is for its children and its parent */
         (void)sigprocmask(SIG_BLOCK, &set, NULL);
-        (void)signal(SIGPIPE, SIG_IGN); /* a parent that does not want to know how one ended */
         sigdelset(&set, SIGINT);
         s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

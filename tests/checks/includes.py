@@ -19,7 +19,7 @@ LAYERS = [
     ("lib/base", []),
     ("lib/include", []),
     ("lib/varlink", ["lib/base"]),
-    ("lib/process", ["lib/base"]),
+    ("lib/process", ["lib/base", "lib/include"]),
     ("lib/modules", ["lib/include"]),
     ("lib/examples", ["lib/include"]),
     ("lib", ["lib"]),

@@ -33,8 +33,14 @@
  * What a child gets is sent to it before it runs: preparation data and the process object (its
  * name, target, arguments), as in multiprocessing.spawn._main(); then bootstrap, run, exit code.
  *
- * A child never outlives its parent, however that ends, unless it asked to (`outlive`): it watches
- * a sentinel, and the kernel watches, too. It inherits no descriptor but those that are named.
+ * A child never outlives its parent, however that ends, unless it asked to (`outlive`): the kernel
+ * watches a descriptor of the child for it. (A target that closes descriptors which it does not
+ * know, or becomes another program by exec, gives that up; another program that was started as
+ * such is watched in another way.) It inherits no descriptor but those that are named.
+ *
+ * BROOD_FORK: what stands in stdio is the parent's to write; of the child, stdout and stderr are
+ * written at its end, and files that it opened it closes itself. A fork that the program makes
+ * itself has none of the children of this library: they are its siblings.
  *
  * Functions return 0 or a negative errno. Times are microseconds; a negative timeout means for
  * ever, 0 not to wait. A BroodProcess belongs to the process that started it, and to one thread at
@@ -82,7 +88,8 @@ typedef struct BroodProcessSpec {
         json_t *args;            /* an object; stolen, also on failure; NULL: {} (kwargs=) */
         const int *fds;          /* inherited; borrowed, and still yours after the start */
         unsigned n_fds;          /* up to 64 */
-        bool daemon;             /* ended, and not waited for, when this process ends (daemon=) */
+        bool daemon;             /* ended when this process ends (SIGTERM, SIGKILL after a second),
+                                    and not waited for (daemon=) */
         bool outlive;            /* may live on when this process has died */
 } BroodProcessSpec;
 
@@ -100,11 +107,13 @@ void brood_process_register(const char *name, BroodTarget target);
 void brood_process_init(int argc, char **argv);
 
 /* Starts a child (Python: Process(…).start()). Returns 0, or -errno: -ENOENT there is no such
- * target or program; -EINVAL the spec makes no sense. Ended and not joined children are reaped on
- * the way. */
+ * target or program; -EINVAL the spec makes no sense; -EBADF one of `fds` is none; -ENOTSUP a fresh
+ * image of a program that has not called brood_process_init(), and would run main(); -ESHUTDOWN
+ * this process is ending. Ended and not joined children are reaped on the way. */
 int brood_process_start(BroodProcess **ret, const BroodProcessSpec *spec);
 
-/* Waits for its end. 0, or -ETIMEDOUT. Any number of times (Python: join()). */
+/* Waits for its end. 0, or -ETIMEDOUT; -ECHILD it is a child of the process that this one is a fork
+ * of. Any number of times, and in several threads (Python: join()). */
 int brood_process_join(BroodProcess *process, int64_t timeout_usec);
 
 /* SIGTERM, SIGKILL, any signal. 0, also if it has ended already (Python: terminate(), kill()). */
@@ -115,7 +124,9 @@ int brood_process_signal(BroodProcess *process, int signal);
 /* (Python: is_alive()) */
 bool brood_process_is_alive(BroodProcess *process);
 
-/* 0 with *ret: its exit code, or -N if signal N ended it; -EAGAIN: it runs (Python: exitcode). */
+/* 0 with *ret: its exit code, or -N if signal N ended it, or 255 if nobody can know: the program
+ * has reaped it itself, or the fork server was killed before it (as with Python's); -EAGAIN: it runs
+ * (Python: exitcode). */
 int brood_process_exit_code(BroodProcess *process, int *ret);
 
 /* (Python: pid, name, daemon) */
