@@ -7,6 +7,16 @@
 #include "base/macros.h"
 #include "pool/inside.h"
 
+void cond_init(pthread_cond_t *cond)
+{
+        pthread_condattr_t steady;
+
+        (void)pthread_condattr_init(&steady);
+        (void)pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+        (void)pthread_cond_init(cond, &steady);
+        (void)pthread_condattr_destroy(&steady);
+}
+
 Batch *batch_new(BroodPool *pool, BroodFunction function, const BroodBytes *inputs, size_t n)
 {
         Batch *b = calloc(1, sizeof(*b));
@@ -24,6 +34,8 @@ Batch *batch_new(BroodPool *pool, BroodFunction function, const BroodBytes *inpu
                 free(b);
                 return NULL;
         }
+        cond_init(&b->own);
+        b->ended = &b->own;
         return b;
 }
 
@@ -33,6 +45,7 @@ void batch_release(Batch *b)
                 return;
         list_remove(&b->link);
         brood_results_free(b->results, b->n);
+        (void)pthread_cond_destroy(&b->own);
         free((void *)b->owned.data);
         free(b);
 }
@@ -76,7 +89,7 @@ int batch_start(Batch *b, size_t chunk)
         if (b->n)
                 b->users++; /* the foreman, until all have ended */
         list_splice(&b->pool->chunks, &chunks);
-        foreman_wake(b->pool);
+        foreman_feed(b->pool);
         return 0;
 }
 
@@ -86,9 +99,9 @@ static void call_back(Batch *b)
         BroodResult result = b->results[0];
 
         b->results[0] = (BroodResult){ 0 };
-        (void)pthread_mutex_unlock(&b->pool->mutex);
+        pool_unlock(b->pool);
         b->callback(&result, b->context);
-        (void)pthread_mutex_lock(&b->pool->mutex);
+        pool_lock(b->pool);
 }
 
 void batch_note(Batch *b, size_t task, const BroodResult *result)
@@ -98,7 +111,8 @@ void batch_note(Batch *b, size_t task, const BroodResult *result)
                 return;
         if (b->callback)
                 call_back(b);
-        (void)pthread_cond_broadcast(&b->pool->ended);
+        if (b->ended)
+                (void)pthread_cond_broadcast(b->ended);
         batch_release(b);
 }
 
@@ -107,16 +121,15 @@ void chunk_return(BroodPool *pool, Chunk *c)
         list_prepend(&pool->chunks, &c->link);
 }
 
-void chunks_cancel(BroodPool *pool, const char *why)
+void chunks_end(List *chunks, BroodTaskState state, const char *why)
 {
         Chunk *c;
 
-        while ((c = LIST_FIRST(&pool->chunks, Chunk, link))) {
+        while ((c = LIST_FIRST(chunks, Chunk, link))) {
                 list_remove(&c->link);
                 for (size_t i = 0; i < c->n; i++)
                         batch_note(c->batch, c->first + i,
-                                   &(BroodResult){ .state = BROOD_TASK_CANCELLED,
-                                                   .message = strdup(why) });
+                                   &(BroodResult){ .state = state, .message = strdup(why) });
                 free(c);
         }
 }

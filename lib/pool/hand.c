@@ -18,7 +18,11 @@
 #include "pool/inside.h"
 #include "process/exit.h"
 
-enum { READ_AT_ONCE = 256 * 1024, BAD_STARTS = 10 };
+enum {
+        READ_AT_ONCE = 256 * 1024,
+        BAD_STARTS = 10,             /* in a row: there is no use in more */
+        FAREWELL = 30 * 1000 * 1000, /* µs for what a worker does at its end */
+};
 
 static const char entry[] = "brood_pool_worker";
 
@@ -31,7 +35,7 @@ __attribute__((constructor)) static void enter(void)
 
 static int make_page(Hand *h)
 {
-        AUTO(fd_close) int fd = memfd_create("brood-pool", MFD_CLOEXEC);
+        AUTO(fd_close) int fd = fd_own(memfd_create("brood-pool", MFD_CLOEXEC));
         void *at;
 
         if (fd < 0 || ftruncate(fd, sizeof(WirePage)) < 0)
@@ -39,6 +43,7 @@ static int make_page(Hand *h)
         at = mmap(NULL, sizeof(WirePage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (at == MAP_FAILED)
                 return -errno;
+        (void)madvise(at, sizeof(WirePage), MADV_DONTFORK); /* the next worker has its own */
         h->page = at;
         return MOVE_FD(fd);
 }
@@ -46,7 +51,7 @@ static int make_page(Hand *h)
 static void hand_free(Hand *h)
 {
         list_remove(&h->link);
-        fd_close(h->fd); /* epoll forgets it with that, and its sentinel with the process */
+        fd_close(h->fd);
         if (h->page)
                 (void)munmap(h->page, sizeof(*h->page));
         buffer_fini(&h->in);
@@ -61,10 +66,18 @@ static int watch(BroodPool *pool, Hand *h)
         struct epoll_event talk = { .events = EPOLLIN, .data.u64 = (uintptr_t)h };
         struct epoll_event end = { .events = EPOLLIN, .data.u64 = (uintptr_t)h | HAND_ENDED };
 
+        (void)fd_nonblock(h->fd, true);
         if (epoll_ctl(pool->epoll, EPOLL_CTL_ADD, h->fd, &talk) < 0 ||
             epoll_ctl(pool->epoll, EPOLL_CTL_ADD, brood_process_sentinel(h->process), &end) < 0)
                 return -errno;
         return 0;
+}
+
+/* Closing is not enough: a fork that has not come to close its copies keeps them awake. */
+static void unwatch(const BroodPool *pool, const Hand *h)
+{
+        (void)epoll_ctl(pool->epoll, EPOLL_CTL_DEL, h->fd, NULL);
+        (void)epoll_ctl(pool->epoll, EPOLL_CTL_DEL, brood_process_sentinel(h->process), NULL);
 }
 
 int hand_start(BroodPool *pool)
@@ -84,10 +97,9 @@ int hand_start(BroodPool *pool)
                 return page;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
                 return -errno;
-        h->fd = ends[0];
-        theirs = fds[0] = ends[1];
+        h->fd = fd_own(ends[0]);
+        theirs = fds[0] = fd_own(ends[1]);
         fds[1] = page;
-        (void)fd_nonblock(h->fd, true);
         r = brood_process_start(&h->process,
                                 &(BroodProcessSpec){ .method = pool->method, .fds = fds,
                                                      .n_fds = 2, .daemon = true,
@@ -98,6 +110,7 @@ int hand_start(BroodPool *pool)
         buffer_append(&h->out, pool->initial.data, pool->initial.size);
         r = watch(pool, h);
         if (r < 0 || h->out.failed) {
+                unwatch(pool, h);
                 (void)brood_process_free(h->process);
                 return r < 0 ? r : -ENOMEM;
         }
@@ -120,6 +133,15 @@ static void want_out(BroodPool *pool, Hand *h, bool wanted)
         (void)epoll_ctl(pool->epoll, EPOLL_CTL_MOD, h->fd, &e);
 }
 
+/* To one that leaves and has done all: it reads the end, and goes. */
+static void say_goodbye(Hand *h)
+{
+        if (!h->leaving || h->n_line || buffer_len(&h->out) || h->gone_by)
+                return;
+        (void)shutdown(h->fd, SHUT_WR);
+        h->gone_by = clock_monotonic() + FAREWELL;
+}
+
 void hand_send(BroodPool *pool, Hand *h)
 {
         while (buffer_len(&h->out)) {
@@ -135,14 +157,28 @@ void hand_send(BroodPool *pool, Hand *h)
         want_out(pool, h, buffer_len(&h->out) > 0);
         if (!buffer_len(&h->out))
                 buffer_clear(&h->out, READ_AT_ONCE);
-        if (h->leaving && !h->n_line && !buffer_len(&h->out))
-                (void)shutdown(h->fd, SHUT_WR);
+        say_goodbye(h);
 }
 
-void hand_give(Hand *h, Chunk *c, usec_t now)
+/* The bytes of a chunk on the wire, or SIZE_MAX. */
+static size_t length(const Chunk *c)
+{
+        size_t all = sizeof(WireChunk) + c->n * sizeof(uint64_t);
+
+        for (size_t i = 0; i < c->n; i++)
+                if (__builtin_add_overflow(all, c->batch->inputs[c->first + i].size, &all))
+                        return SIZE_MAX;
+        return all;
+}
+
+bool hand_give(Hand *h, Chunk *c, usec_t now)
 {
         WireChunk head = { c->batch->function, c->n };
 
+        if (!buffer_reserve(&h->out, length(c))) {
+                h->out.failed = false; /* what was in it is still there */
+                return false;
+        }
         buffer_append(&h->out, &head, sizeof(head));
         for (size_t i = 0; i < c->n; i++) {
                 const BroodBytes *input = &c->batch->inputs[c->first + i];
@@ -155,13 +191,13 @@ void hand_give(Hand *h, Chunk *c, usec_t now)
                 h->since = now;
         h->line[(h->first + h->n_line++) % HAND_LINE] = c;
         h->given += c->n;
+        return true;
 }
 
 void hand_leave(Hand *h)
 {
         h->leaving = true;
-        if (!h->n_line && !buffer_len(&h->out))
-                (void)shutdown(h->fd, SHUT_WR); /* it reads the end, and goes */
+        say_goodbye(h);
 }
 
 /* --- results --- */
@@ -212,6 +248,13 @@ static void note_result(Hand *h, const WireResult *head, const char *bytes, usec
         batch_note(b, task, &result);
 }
 
+static void note_bad_start(BroodPool *pool, const char *why, size_t n)
+{
+        if (++pool->bad_starts >= BAD_STARTS)
+                foreman_break(pool, "the workers of the pool do not start: %.*s",
+                              (int)MIN(n, (size_t)1000), why);
+}
+
 static void note_start(BroodPool *pool, Hand *h, const WireResult *head, const char *bytes)
 {
         if (head->state == WIRE_READY) {
@@ -220,10 +263,7 @@ static void note_start(BroodPool *pool, Hand *h, const WireResult *head, const c
                 return;
         }
         h->leaving = true;
-        if (++pool->bad_starts >= BAD_STARTS && !pool->broken &&
-            asprintf(&pool->broken, "the workers of the pool do not start: %.*s",
-                     (int)MIN(head->size, 1000u), bytes) < 0)
-                pool->broken = NULL;
+        note_bad_start(pool, bytes, (size_t)head->size);
 }
 
 /* All that is complete. */
@@ -270,7 +310,8 @@ bool hand_talk(BroodPool *pool, Hand *h, usec_t now)
         bool lives = receive_some(h);
 
         read_results(pool, h, now);
-        hand_send(pool, h);
+        if (lives)
+                hand_send(pool, h);
         return lives;
 }
 
@@ -293,10 +334,8 @@ static BroodResult killed(const BroodPool *pool, int code)
 
         if (pool->terminating)
                 return (BroodResult){ BROOD_TASK_CANCELLED, .message = strdup(pool_terminated) };
-        n = code < 0 ? asprintf(&r.message, "its worker was killed by SIG%s",
-                                    signal_name(-code))
-                         : asprintf(&r.message, "its worker ended with status %d", code);
-
+        n = code < 0 ? asprintf(&r.message, "its worker was killed by SIG%s", signal_name(-code))
+                     : asprintf(&r.message, "its worker ended with status %d", code);
         if (n < 0)
                 r.message = NULL;
         return r;
@@ -352,19 +391,34 @@ static void give_back(BroodPool *pool, Hand *h, int code)
         }
 }
 
+/* It died before it could do anything, and not because it was told to. */
+static void bury_unready(BroodPool *pool, int code, usec_t now)
+{
+        char words[64];
+
+        if (code < 0)
+                (void)snprintf(words, sizeof(words), "they are killed by SIG%s",
+                               signal_name(-code));
+        else
+                (void)snprintf(words, sizeof(words), "they end with status %d", code);
+        pool->start_after = now + 10 * USEC_PER_MSEC;
+        note_bad_start(pool, words, strlen(words));
+}
+
+/* Callbacks run in between, without the lock: from the start it is no more in the pool's list. */
 void hand_bury(BroodPool *pool, Hand *h, usec_t now)
 {
-        bool started = h->ready || h->leaving;
-        int code = 0;
+        int code;
 
-        (void)brood_process_kill(h->process); /* it may have closed its socket and live */
-        (void)brood_process_join(h->process, -1);
-        (void)receive_some(h);
+        list_remove(&h->link);
+        if (!h->closed)
+                (void)receive_some(h);
         salvage(h);
         read_results(pool, h, now);
+        unwatch(pool, h);
         code = brood_process_free(h->process);
-        if (!started)
-                pool->start_after = now + 10 * USEC_PER_MSEC;
+        if (!h->ready && !h->leaving && !pool->terminating)
+                bury_unready(pool, code, now);
         give_back(pool, h, code);
         hand_free(h);
 }

@@ -27,20 +27,50 @@ struct BroodImap {
         size_t asked;   /* inputs so far */
         unsigned ahead; /* batches */
         List batches;   /* in their order */
+        pthread_cond_t changed; /* one of them has ended */
 };
 
 int brood_pool_imap(BroodPool *pool, BroodFunction function, BroodNext next, void *context,
                     size_t chunk, int ordered, BroodImap **ret)
 {
-        BroodImap *m = calloc(1, sizeof(*m));
+        WireFunction name;
+        BroodImap *m;
 
+        if (!function || !function_write(&name, function, pool->method))
+                return -ENOENT;
+        if (!pool_is_ours(pool))
+                return -ECHILD;
+        m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
         *m = (BroodImap){ .pool = pool, .function = function, .next = next, .context = context,
                           .chunk = MAX(chunk, (size_t)1), .ordered = ordered };
         list_init(&m->batches);
-        *ret = m;
-        return 0;
+        cond_init(&m->changed);
+        pool_lock(pool);
+        if (!pool->closing) {
+                pool->users++;
+                pool->imaps++;
+                *ret = MOVE_PTR(m);
+        }
+        pool_unlock(pool);
+        if (!m)
+                return 0;
+        (void)pthread_cond_destroy(&m->changed);
+        free(m);
+        return -ESHUTDOWN;
+}
+
+/* There are no more inputs: the pool may end when the tasks have. */
+static void end_inputs(BroodImap *m, int r)
+{
+        m->ended = true;
+        m->end = r;
+        pool_lock(m->pool);
+        m->pool->imaps--;
+        if (m->pool->closing)
+                foreman_wake(m->pool);
+        pool_unlock(m->pool);
 }
 
 /* --- inputs --- */
@@ -70,8 +100,7 @@ static int gather(BroodImap *m, Gathered *g)
                 int r = m->next(m->context, &one);
 
                 if (r != 1) {
-                        m->ended = true;
-                        m->end = r;
+                        end_inputs(m, r > 0 ? -EINVAL : r);
                         break;
                 }
                 buffer_append(&g->bytes, one.data, one.size);
@@ -101,11 +130,12 @@ static int start_batch(BroodImap *m, BroodBytes *table, size_t n)
         Batch *b;
         int r = -ENOMEM;
 
-        (void)pthread_mutex_lock(&m->pool->mutex);
-        b = m->pool->closing ? NULL : batch_new(m->pool, m->function, table, n);
-        if (m->pool->closing)
+        pool_lock(m->pool);
+        b = m->pool->terminating ? NULL : batch_new(m->pool, m->function, table, n);
+        if (m->pool->terminating)
                 r = -ESHUTDOWN;
         if (b) {
+                b->ended = &m->changed;
                 b->first = m->asked;
                 r = batch_start(b, n);
         }
@@ -118,27 +148,25 @@ static int start_batch(BroodImap *m, BroodBytes *table, size_t n)
                 batch_release(b);
                 free(table);
         }
-        (void)pthread_mutex_unlock(&m->pool->mutex);
+        pool_unlock(m->pool);
         return r;
 }
 
-static int fill(BroodImap *m)
+/* What can not be handed on is the end: there are no gaps. */
+static void fill(BroodImap *m)
 {
         while (!m->ended && m->ahead < AHEAD * m->pool->size) {
                 AUTO(gathered_clear) Gathered g = { .bytes = BUFFER_INIT };
                 BroodBytes *table;
                 int r = gather(m, &g);
 
-                if (r < 0)
-                        return r;
-                if (!g.n)
+                if (r == 0 && !g.n)
                         break;
-                table = table_of(&g);
+                table = r == 0 ? table_of(&g) : NULL;
                 r = table ? start_batch(m, table, g.n) : -ENOMEM;
                 if (r < 0)
-                        return r;
+                        end_inputs(m, r);
         }
-        return 0;
 }
 
 /* --- results --- */
@@ -159,29 +187,27 @@ static Batch *ready(BroodImap *m)
 
 static Batch *wait_for_one(BroodImap *m, int64_t timeout_usec)
 {
-        usec_t until = usec_add(clock_monotonic(), (usec_t)MAX(timeout_usec, 0));
-        struct timespec t = { (time_t)(until / USEC_PER_SEC), (long)(until % USEC_PER_SEC) * 1000 };
+        usec_t until = pool_until(timeout_usec);
         Batch *b;
 
-        while (!(b = ready(m))) {
-                int r = timeout_usec < 0
-                                ? pthread_cond_wait(&m->pool->ended, &m->pool->mutex)
-                                : pthread_cond_timedwait(&m->pool->ended, &m->pool->mutex, &t);
-
-                if (r == ETIMEDOUT)
+        while (!(b = ready(m)))
+                if (!pool_wait(m->pool, &m->changed, until))
                         return ready(m);
-        }
         return b;
 }
 
 int brood_imap_next(BroodImap *m, int64_t timeout_usec, BroodResult *ret, size_t *ret_index)
 {
         Batch *b;
-        int r = fill(m);
 
+        if (!pool_is_ours(m->pool))
+                return -ECHILD;
+        if (pool_is_foreman(m->pool))
+                return -EDEADLK;
+        fill(m);
         if (list_empty(&m->batches))
-                return r < 0 ? r : m->end;
-        (void)pthread_mutex_lock(&m->pool->mutex);
+                return m->end;
+        pool_lock(m->pool);
         b = wait_for_one(m, timeout_usec);
         if (b) {
                 if (ret_index)
@@ -194,7 +220,7 @@ int brood_imap_next(BroodImap *m, int64_t timeout_usec, BroodResult *ret, size_t
                         m->ahead--;
                 }
         }
-        (void)pthread_mutex_unlock(&m->pool->mutex);
+        pool_unlock(m->pool);
         return b ? 1 : -ETIMEDOUT;
 }
 
@@ -217,7 +243,11 @@ void brood_imap_free(BroodImap *m)
         if (!m)
                 return;
         pool = m->pool;
-        (void)pthread_mutex_lock(&pool->mutex);
+        if (!pool_is_ours(pool))
+                return; /* nobody knows what it looks like */
+        if (!m->ended)
+                end_inputs(m, 0);
+        pool_lock(pool);
         LIST_FOREACH_SAFE(&pool->chunks, c, next, link) {
                 if (!is_of(m, c->batch))
                         continue;
@@ -229,8 +259,10 @@ void brood_imap_free(BroodImap *m)
         }
         while ((b = LIST_FIRST(&m->batches, Batch, link))) {
                 list_remove(&b->link);
+                b->ended = NULL;
                 batch_release(b);
         }
-        (void)pthread_mutex_unlock(&pool->mutex);
+        pool_release(pool);
+        (void)pthread_cond_destroy(&m->changed);
         free(m);
 }

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/macros.h"
 #include "pool/wire.h"
 
 typedef struct Batch {
@@ -22,6 +23,8 @@ typedef struct Batch {
         const BroodBytes *inputs; /* the caller's, or `owned` */
         BroodBytes owned;
         size_t n, left;           /* tasks; those that have not ended */
+        pthread_cond_t own;
+        pthread_cond_t *ended;    /* told when all have; NULL: nobody waits */
         BroodResult *results;     /* n of them */
         usec_t chunk_usec;        /* how long one of its chunks took lately; 0: not known */
         unsigned users;           /* who looks at it; the last one frees it */
@@ -49,7 +52,10 @@ typedef struct Hand {
         int fd;
         WirePage *page;
         Buffer in, out;
-        bool ready, leaving, dead;
+        bool ready, leaving;
+        bool closed;        /* it has closed its socket, and is being killed */
+        bool dead;          /* its process has ended */
+        usec_t gone_by;     /* it was told to go: then it is killed; 0: it was not */
         uint64_t received;  /* bytes of results */
         uint64_t results;   /* tasks that have ended there */
         uint64_t given;     /* tasks that it was given */
@@ -68,12 +74,17 @@ struct BroodPool {
         unsigned tasks_per_child, retries;
 
         pthread_mutex_t mutex;
-        pthread_cond_t ended;  /* a batch has, or the pool */
+        pthread_cond_t ended;  /* the pool has */
+        unsigned users;        /* its owner, the foreman, calls, asyncs, imaps: the last frees it */
+        unsigned generation;   /* of the process that made it */
         pthread_t foreman;
         int epoll, wake;
         List chunks;           /* Chunk: to be handed out */
         List hands;
+        List refused;          /* Chunk: there is no memory to send them */
+        size_t imaps;          /* that may have more inputs */
         unsigned bad_starts;   /* in a row */
+        unsigned no_starts;    /* the same: not even a process */
         usec_t start_after;    /* no worker before */
         bool closing, terminating;
         bool over;             /* the foreman has gone */
@@ -90,8 +101,8 @@ int pool_worker(BroodChild *child);
 
 /* hand.c: one worker. */
 int hand_start(BroodPool *pool);
-/* Writes it behind what the worker has; hand_send() sends it. */
-void hand_give(Hand *hand, Chunk *chunk, usec_t now);
+/* Writes it behind what the worker has; hand_send() sends it. False: there is no memory. */
+bool hand_give(Hand *hand, Chunk *chunk, usec_t now);
 void hand_send(BroodPool *pool, Hand *hand);
 /* Sends and receives what there is. False: it has closed its socket. */
 bool hand_talk(BroodPool *pool, Hand *hand, usec_t now);
@@ -103,6 +114,24 @@ void hand_leave(Hand *hand);
 /* foreman.c: the thread. */
 void *foreman(void *pool);
 void foreman_wake(BroodPool *pool);
+/* Under the lock: hands out what is there, without waiting for the thread to do it. */
+void foreman_feed(BroodPool *pool);
+/* Under the lock: there will be no workers. */
+void foreman_break(BroodPool *pool, const char *format, ...) PRINTF(2, 3);
+
+/* pool.c */
+/* False in a fork of the process that made it: no foreman is there, and the lock is anybody's. */
+bool pool_is_ours(const BroodPool *pool);
+void pool_lock(BroodPool *pool);
+void pool_unlock(BroodPool *pool);
+/* Under the lock, and ends that: one user less. */
+void pool_release(BroodPool *pool);
+/* Are we in a callback, which can not wait for what the foreman does? */
+bool pool_is_foreman(const BroodPool *pool);
+/* Waits for a change; false when it is `until` (USEC_INFINITY: never). */
+bool pool_wait(BroodPool *pool, pthread_cond_t *changed, usec_t until);
+/* The time at the end of a timeout. */
+usec_t pool_until(int64_t timeout_usec);
 
 /* What tasks are told that had not ended. */
 extern const char pool_terminated[];
@@ -116,5 +145,7 @@ void batch_note(Batch *batch, size_t task, const BroodResult *result);
 void batch_release(Batch *batch);
 /* Back to the head of the line. */
 void chunk_return(BroodPool *pool, Chunk *chunk);
-/* All that wait end so. */
-void chunks_cancel(BroodPool *pool, const char *why);
+/* All of these end so. */
+void chunks_end(List *chunks, BroodTaskState state, const char *why);
+/* A condition that knows the monotonic clock. */
+void cond_init(pthread_cond_t *cond);

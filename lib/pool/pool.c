@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/macros.h"
 #include "pool/inside.h"
+#include "process/child.h"
 
 const char pool_terminated[] = "the pool was terminated";
 
@@ -35,14 +36,24 @@ void brood_results_free(BroodResult *results, size_t n)
 
 /* --- life --- */
 
-static void lock(BroodPool *pool)
+bool pool_is_ours(const BroodPool *pool)
+{
+        return pool->generation == children_generation();
+}
+
+void pool_lock(BroodPool *pool)
 {
         (void)pthread_mutex_lock(&pool->mutex);
 }
 
-static void unlock(BroodPool *pool)
+void pool_unlock(BroodPool *pool)
 {
         (void)pthread_mutex_unlock(&pool->mutex);
+}
+
+bool pool_is_foreman(const BroodPool *pool)
+{
+        return pthread_equal(pthread_self(), pool->foreman);
 }
 
 static int copy_bytes(BroodBytes *to, BroodBytes from)
@@ -70,9 +81,22 @@ static void destroy(BroodPool *pool)
 
 DEFINE_CLEANUP(BroodPool, destroy);
 
+void pool_release(BroodPool *pool)
+{
+        bool last = --pool->users == 0;
+
+        pool_unlock(pool);
+        if (last)
+                destroy(pool);
+}
+
 static int take_spec(BroodPool *pool, const BroodPoolSpec *spec)
 {
         pool->method = spec ? spec->method : BROOD_FORK;
+        if ((unsigned)pool->method > BROOD_FORKSERVER)
+                return -EINVAL;
+        if (pool->method != BROOD_FORK && !child_can_be_fresh())
+                return -ENOTSUP;
         pool->size = spec && spec->processes ? spec->processes : brood_cpu_count();
         if (!spec)
                 return 0;
@@ -87,15 +111,9 @@ static int take_spec(BroodPool *pool, const BroodPoolSpec *spec)
 static int make_ground(BroodPool *pool)
 {
         struct epoll_event e = { .events = EPOLLIN };
-        pthread_condattr_t steady;
 
-        (void)pthread_mutex_init(&pool->mutex, NULL);
-        (void)pthread_condattr_init(&steady);
-        (void)pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-        (void)pthread_cond_init(&pool->ended, &steady);
-        (void)pthread_condattr_destroy(&steady);
-        pool->epoll = epoll_create1(EPOLL_CLOEXEC);
-        pool->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        pool->epoll = fd_own(epoll_create1(EPOLL_CLOEXEC));
+        pool->wake = fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         if (pool->epoll < 0 || pool->wake < 0 ||
             epoll_ctl(pool->epoll, EPOLL_CTL_ADD, pool->wake, &e) < 0)
                 return -errno;
@@ -123,7 +141,12 @@ int brood_pool_new(BroodPool **ret, const BroodPoolSpec *spec)
         if (!pool)
                 return -ENOMEM;
         list_init(&pool->chunks);
+        list_init(&pool->refused);
         list_init(&pool->hands);
+        (void)pthread_mutex_init(&pool->mutex, NULL);
+        cond_init(&pool->ended);
+        pool->users = 2; /* the caller, and the foreman */
+        pool->generation = children_generation();
         r = make_ground(pool);
         if (r == 0)
                 r = take_spec(pool, spec);
@@ -137,11 +160,13 @@ int brood_pool_new(BroodPool **ret, const BroodPoolSpec *spec)
 
 static void end(BroodPool *pool, bool now)
 {
-        lock(pool);
+        if (!pool_is_ours(pool))
+                return;
+        pool_lock(pool);
         pool->closing = true;
         pool->terminating |= now;
-        unlock(pool);
         foreman_wake(pool);
+        pool_unlock(pool);
 }
 
 void brood_pool_close(BroodPool *pool)
@@ -156,48 +181,73 @@ void brood_pool_terminate(BroodPool *pool)
 
 /* --- waiting --- */
 
-static struct timespec moment(int64_t timeout_usec)
+usec_t pool_until(int64_t timeout_usec)
 {
-        usec_t until = usec_add(clock_monotonic(), (usec_t)timeout_usec);
-
-        return (struct timespec){ (time_t)(until / USEC_PER_SEC),
-                                  (long)(until % USEC_PER_SEC) * 1000 };
+        return timeout_usec < 0 ? USEC_INFINITY
+                                : usec_add(clock_monotonic(), (usec_t)timeout_usec);
 }
 
-/* Under the lock, until a number that the foreman changes is 0. */
-static int wait_for(BroodPool *pool, const size_t *left, const bool *over, int64_t timeout_usec)
+bool pool_wait(BroodPool *pool, pthread_cond_t *changed, usec_t until)
 {
-        struct timespec until = moment(MAX(timeout_usec, 0));
+        struct timespec t = { (time_t)(until / USEC_PER_SEC), (long)(until % USEC_PER_SEC) * 1000 };
 
-        while (left ? *left != 0 : !*over) {
-                int r = timeout_usec < 0
-                                ? pthread_cond_wait(&pool->ended, &pool->mutex)
-                                : pthread_cond_timedwait(&pool->ended, &pool->mutex, &until);
+        if (until == USEC_INFINITY)
+                return pthread_cond_wait(changed, &pool->mutex) == 0;
+        return pthread_cond_timedwait(changed, &pool->mutex, &t) != ETIMEDOUT;
+}
 
-                if (r == ETIMEDOUT)
-                        return left ? (*left ? -ETIMEDOUT : 0) : (*over ? 0 : -ETIMEDOUT);
-        }
+/* Under the lock. */
+static int wait_for_batch(Batch *b, int64_t timeout_usec)
+{
+        usec_t until = pool_until(timeout_usec);
+
+        if (b->left && timeout_usec && pool_is_foreman(b->pool))
+                return -EDEADLK;
+        while (b->left)
+                if (!pool_wait(b->pool, b->ended, until) && b->left)
+                        return -ETIMEDOUT;
+        return 0;
+}
+
+static int wait_for_end(BroodPool *pool, int64_t timeout_usec)
+{
+        usec_t until = pool_until(timeout_usec);
+
+        if (!pool->closing)
+                return -EINVAL;
+        if (pool_is_foreman(pool))
+                return -EDEADLK;
+        while (!pool->over)
+                if (!pool_wait(pool, &pool->ended, until) && !pool->over)
+                        return -ETIMEDOUT;
         return 0;
 }
 
 int brood_pool_join(BroodPool *pool, int64_t timeout_usec)
 {
-        int r = -EINVAL;
+        int r;
 
-        lock(pool);
-        if (pool->closing)
-                r = wait_for(pool, NULL, &pool->over, timeout_usec);
-        unlock(pool);
+        if (!pool_is_ours(pool))
+                return -ECHILD;
+        pool_lock(pool);
+        pool->users++;
+        r = wait_for_end(pool, timeout_usec);
+        pool_release(pool);
         return r;
 }
 
+/* Whoever is still in a call, or has an async or an imap of it, keeps the memory. */
 void brood_pool_free(BroodPool *pool)
 {
-        if (!pool)
+        if (!pool || !pool_is_ours(pool))
                 return;
         brood_pool_terminate(pool);
-        (void)pthread_join(pool->foreman, NULL);
-        destroy(pool);
+        if (pool_is_foreman(pool))
+                (void)pthread_detach(pool->foreman); /* from a callback */
+        else
+                (void)pthread_join(pool->foreman, NULL);
+        pool_lock(pool);
+        pool_release(pool);
 }
 
 unsigned brood_pool_pids(BroodPool *pool, pid_t *pids, unsigned n)
@@ -205,13 +255,15 @@ unsigned brood_pool_pids(BroodPool *pool, pid_t *pids, unsigned n)
         const Hand *h;
         unsigned found = 0;
 
-        lock(pool);
+        if (!pool_is_ours(pool))
+                return 0;
+        pool_lock(pool);
         LIST_FOREACH(&pool->hands, h, link) {
                 if (found < n)
                         pids[found] = brood_process_pid(h->process);
                 found++;
         }
-        unlock(pool);
+        pool_unlock(pool);
         return found;
 }
 
@@ -263,16 +315,21 @@ int64_t brood_pool_map(BroodPool *pool, BroodFunction function, const BroodBytes
         Batch *b;
         int64_t r;
 
-        lock(pool);
+        if (!pool_is_ours(pool))
+                return -ECHILD;
+        if (pool_is_foreman(pool))
+                return -EDEADLK;
+        pool_lock(pool);
+        pool->users++;
         r = begin(pool, function, inputs, n, chunk, &b);
         if (r == 0) {
-                (void)wait_for(pool, &b->left, NULL, -1);
+                (void)wait_for_batch(b, -1);
                 r = failures(b);
                 *ret = MOVE_PTR(b->results);
                 b->n = 0; /* they are the caller's */
                 batch_release(b);
         }
-        unlock(pool);
+        pool_release(pool);
         return r;
 }
 
@@ -379,11 +436,15 @@ int brood_pool_apply_async(BroodPool *pool, BroodFunction function, BroodBytes i
 
         if (!async)
                 return -ENOMEM;
-        lock(pool);
+        if (!pool_is_ours(pool))
+                return -ECHILD;
+        pool_lock(pool);
         r = begin_async(pool, function, input, callback, context, &b);
-        if (r == 0 && !ret)
+        if (r == 0 && ret)
+                pool->users++;
+        else if (r == 0)
                 batch_release(b);
-        unlock(pool);
+        pool_unlock(pool);
         if (r < 0 || !ret)
                 return r;
         async->batch = b;
@@ -397,9 +458,11 @@ int brood_async_wait(BroodAsync *async, int64_t timeout_usec)
         BroodPool *pool = async->batch->pool;
         int r;
 
-        lock(pool);
-        r = wait_for(pool, &async->batch->left, NULL, timeout_usec);
-        unlock(pool);
+        if (!pool_is_ours(pool))
+                return -ECHILD;
+        pool_lock(pool);
+        r = wait_for_batch(async->batch, timeout_usec);
+        pool_unlock(pool);
         return r;
 }
 
@@ -410,27 +473,32 @@ int brood_async_ready(BroodAsync *async)
 
 int brood_async_get(BroodAsync *async, int64_t timeout_usec, BroodResult *ret)
 {
+        BroodPool *pool = async->batch->pool;
         int r = brood_async_wait(async, timeout_usec);
 
         if (r < 0)
                 return r;
-        if (async->taken)
-                return -ENODATA;
-        async->taken = true;
-        *ret = async->batch->results[0];
-        async->batch->results[0] = (BroodResult){ 0 };
-        return 0;
+        pool_lock(pool);
+        if (async->taken) {
+                r = -ENODATA;
+        } else {
+                async->taken = true;
+                *ret = async->batch->results[0];
+                async->batch->results[0] = (BroodResult){ 0 };
+        }
+        pool_unlock(pool);
+        return r;
 }
 
 void brood_async_free(BroodAsync *async)
 {
         BroodPool *pool;
 
-        if (!async)
+        if (!async || !pool_is_ours(async->batch->pool))
                 return;
         pool = async->batch->pool;
-        lock(pool);
+        pool_lock(pool);
         batch_release(async->batch);
-        unlock(pool);
+        pool_release(pool);
         free(async);
 }

@@ -5,6 +5,7 @@
 #include <brood/pool.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -258,7 +259,10 @@ static void run_chunk(PoolWorker *w)
 int pool_worker(BroodChild *child)
 {
         PoolWorker w = { .fd = child->fds[0] };
+        sigset_t none;
 
+        (void)sigemptyset(&none); /* a fork of the foreman has its mask */
+        (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
         w.page = mmap(NULL, sizeof(WirePage), PROT_READ | PROT_WRITE, MAP_SHARED, child->fds[1], 0);
         if (w.page == MAP_FAILED)
                 return 1;

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -705,6 +706,7 @@ static int with_few_descriptors(BroodStartMethod m)
 
         if (run(m, "give_code", NULL) != 0)
                 return 1;
+        (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 200, 200 });
         while (n < 1024 && (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
                 taken[n++] = fd;
         for (int free_ = 0; free_ < 12; free_++) {

@@ -22,7 +22,9 @@
  * on elsewhere.
  *
  * All functions may be called by any thread of the process that made the pool. They return 0, or
- * what they say, or a negative errno: -ESHUTDOWN after close or terminate, -ETIMEDOUT. Times are
+ * what they say, or a negative errno: -ESHUTDOWN after close or terminate, -ETIMEDOUT, -ENOENT the
+ * function is not known by a name (see BROOD_FUNCTION), -ENOMEM, -EDEADLK in a callback, which can
+ * not wait for tasks, -ECHILD in a fork of that process, where the pool is dead. Times are
  * microseconds; a negative timeout means for ever, 0 not to wait. */
 
 #include <brood/process.h>
@@ -71,14 +73,17 @@ typedef struct BroodPoolSpec {
         unsigned processes;          /* 0: as many as there are CPUs (Python: processes=) */
         BroodStartMethod method;     /* of a spec that is not NULL; without a spec: BROOD_FORK */
         BroodFunction initializer;   /* first thing in each worker; a failure ends the worker, and
-                                        ten in a row the pool: its tasks are cancelled and say why
-                                        (Python: initializer=) */
+                                        ten in a row, or ten deaths before it is done, the pool:
+                                        its tasks are cancelled and say why; so they do if for five
+                                        seconds no worker can be started at all (Python:
+                                        initializer=, where they wait for ever) */
         BroodBytes initial;          /* its input; copied (Python: initargs=) */
         unsigned tasks_per_child;    /* then it is replaced; 0: never (Python: maxtasksperchild=) */
         unsigned retries;            /* how often a task runs again that killed its worker */
 } BroodPoolSpec;
 
-/* NULL: all defaults (Python: Pool(…)). */
+/* NULL: all defaults. -EINVAL, -ENOENT (the initializer), -ENOTSUP as brood_process_start() (Python:
+ * Pool(…)). */
 int brood_pool_new(BroodPool **ret, const BroodPoolSpec *spec);
 
 typedef enum BroodTaskState {
@@ -133,7 +138,7 @@ int brood_async_wait(BroodAsync *async, int64_t timeout_usec);
 /* Waits and takes the result; once. -ENODATA: it went to the callback, or was taken (Python:
  * get()). */
 int brood_async_get(BroodAsync *async, int64_t timeout_usec, BroodResult *ret);
-/* It runs on all the same. */
+/* It runs on all the same. May come after brood_pool_free(). */
 void brood_async_free(BroodAsync *async);
 
 /* --- one after the other (Python: imap(), imap_unordered()) --- */
@@ -148,20 +153,23 @@ typedef int (*BroodNext)(void *context, BroodBytes *ret);
 int brood_pool_imap(BroodPool *pool, BroodFunction function, BroodNext next, void *context,
                     size_t chunk, int ordered, BroodImap **ret);
 /* 1 with *ret, and *ret_index the number of its input from 0 (may be NULL); 0 at the end;
- * -ETIMEDOUT, or what `next` returned (Python: next(), StopIteration). */
+ * -ETIMEDOUT, or what `next` returned; for one thread at a time (Python: next(), StopIteration). */
 int brood_imap_next(BroodImap *imap, int64_t timeout_usec, BroodResult *ret, size_t *ret_index);
-/* Tasks of it that have not begun do not. */
+/* Tasks of it that have not begun do not. May come after brood_pool_free(). */
 void brood_imap_free(BroodImap *imap);
 
 /* --- its end --- */
 
-/* No more tasks; those that are there run (Python: close()). */
+/* No more tasks; those that are there run, and those of an imap up to its end (Python: close()). */
 void brood_pool_close(BroodPool *pool);
 /* Now: workers are killed, tasks cancelled (Python: terminate()). */
 void brood_pool_terminate(BroodPool *pool);
-/* Waits until all workers are gone, after either of them; -EINVAL before (Python: join()). */
+/* Waits until all workers are gone, after either of them; -EINVAL before. An imap that is neither
+ * at its end nor freed has tasks to come: nobody waits for ever who reads it in another thread, or
+ * before (Python: join()). */
 int brood_pool_join(BroodPool *pool, int64_t timeout_usec);
-/* terminate, join, and gone (Python: with Pool() as pool). */
+/* terminate, join, and gone; threads that wait for tasks are told that these are cancelled; in a
+ * callback it does not wait (Python: with Pool() as pool). */
 void brood_pool_free(BroodPool *pool);
 
 /* Workers that live, up to n pids of them; returns how many there are. */
