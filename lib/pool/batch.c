@@ -107,10 +107,10 @@ static void call_back(Batch *b)
 void batch_note(Batch *b, size_t task, const BroodResult *result)
 {
         b->results[task] = *result;
+        if (b->left == 1 && b->callback)
+                call_back(b); /* it is over when that is */
         if (--b->left)
                 return;
-        if (b->callback)
-                call_back(b);
         if (b->ended)
                 (void)pthread_cond_broadcast(b->ended);
         batch_release(b);

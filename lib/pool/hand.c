@@ -20,7 +20,8 @@
 
 enum {
         READ_AT_ONCE = 256 * 1024,
-        BAD_STARTS = 10,             /* in a row: there is no use in more */
+        BAD_STARTS = 10, /* in a row: there is no use in more */
+        BAD_DEATHS = 50, /* the same, where it may be that somebody kills them */
         FAREWELL = 30 * 1000 * 1000, /* µs for what a worker does at its end */
 };
 
@@ -248,9 +249,9 @@ static void note_result(Hand *h, const WireResult *head, const char *bytes, usec
         batch_note(b, task, &result);
 }
 
-static void note_bad_start(BroodPool *pool, const char *why, size_t n)
+static void note_bad_start(BroodPool *pool, unsigned limit, const char *why, size_t n)
 {
-        if (++pool->bad_starts >= BAD_STARTS)
+        if (++pool->bad_starts >= limit)
                 foreman_break(pool, "the workers of the pool do not start: %.*s",
                               (int)MIN(n, (size_t)1000), why);
 }
@@ -263,7 +264,7 @@ static void note_start(BroodPool *pool, Hand *h, const WireResult *head, const c
                 return;
         }
         h->leaving = true;
-        note_bad_start(pool, bytes, (size_t)head->size);
+        note_bad_start(pool, BAD_STARTS, bytes, (size_t)head->size);
 }
 
 /* All that is complete. */
@@ -402,7 +403,7 @@ static void bury_unready(BroodPool *pool, int code, usec_t now)
         else
                 (void)snprintf(words, sizeof(words), "they end with status %d", code);
         pool->start_after = now + 10 * USEC_PER_MSEC;
-        note_bad_start(pool, words, strlen(words));
+        note_bad_start(pool, BAD_DEATHS, words, strlen(words));
 }
 
 /* Callbacks run in between, without the lock: from the start it is no more in the pool's list. */

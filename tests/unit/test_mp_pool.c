@@ -568,7 +568,8 @@ static void test_workers_that_do_not_start_are_told_of_and_not_waited_for(void *
                 const char *words;
         } rows[] = {
                 { refuse_to_start, "the workers of the pool do not start: no luck today" },
-                { die_at_start, "the workers of the pool do not start: they are killed by SIGKILL" },
+                { die_at_start,
+                  "the workers of the pool do not start: they are killed by SIGKILL" },
         };
 
         EACH_METHOD(m)

@@ -882,6 +882,76 @@ static void test_one_that_may_outlive_does(void **state)
         assert_int_equal(kill(pid, SIGKILL), 0);
 }
 
+/* --- the end of the parent --- */
+
+/* Has children by all methods, down to a depth; each of them tells that it is there, and that it
+ * is not by closing the same pipe. */
+static int grow(BroodChild *child)
+{
+        int depth = (int)number(child, "depth");
+
+        EACH_METHOD(m)
+                if (depth)
+                        (void)start(&(BroodProcessSpec){
+                                .method = m, .target = "grow", .fds = child->fds, .n_fds = 1,
+                                .args = json_pack("{s:i}", "depth", depth - 1) });
+        (void)!write(child->fds[0], "x", 1);
+        return sleep_long(child);
+}
+BROOD_ENTRY(grow)
+
+/* Microseconds until the last of them was gone. */
+static usec_t kill_a_tree(unsigned delay_ms, bool grown)
+{
+        int ends[2], seen = 0;
+        char some[64];
+        usec_t killed;
+        ssize_t n;
+        pid_t pid;
+
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                BroodChild root = { .args = json_pack("{s:i}", "depth", 2), .fds = &ends[1] };
+
+                (void)alarm(60);
+                _exit(grow(&root));
+        }
+        close(ends[1]);
+        while (grown && seen < 1 + 3 + 9 && (n = read(ends[0], some, sizeof(some))) > 0)
+                seen += (int)n;
+        (void)poll(NULL, 0, (int)delay_ms);
+        killed = clock_monotonic();
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        do {
+                struct pollfd p = { ends[0], POLLIN, 0 };
+
+                if (poll(&p, 1, 5000) == 0)
+                        fail_msg("some live five seconds after their parent was killed");
+        } while (read(ends[0], some, sizeof(some)) > 0);
+        killed = clock_monotonic() - killed;
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        close(ends[0]);
+        return killed;
+}
+
+static void test_nothing_outlives_a_parent_that_is_killed(void **state)
+{
+        enum { ROUNDS = 30 };
+        unsigned late = 0;
+        usec_t most = 0;
+
+        for (unsigned i = 0; i < ROUNDS; i++) {
+                usec_t took = kill_a_tree(i * 7919 % 31, i % 3 == 0);
+
+                late += took > 100 * USEC_PER_MSEC;
+                most = MAX(most, took);
+        }
+        print_message("the last of a tree was gone after at most %llu us\n",
+                      (unsigned long long)most);
+        assert_true(late <= ROUNDS / 5); /* a machine that is busy with other things */
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -914,6 +984,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_nothing_is_left),
                 cmocka_unit_test(test_a_daemon_that_ignores_sigterm_does_not_keep_the_program),
                 cmocka_unit_test(test_one_that_may_outlive_does),
+                cmocka_unit_test(test_nothing_outlives_a_parent_that_is_killed),
         };
 
         brood_process_init(argc, argv);

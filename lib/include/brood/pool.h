@@ -73,17 +73,17 @@ typedef struct BroodPoolSpec {
         unsigned processes;          /* 0: as many as there are CPUs (Python: processes=) */
         BroodStartMethod method;     /* of a spec that is not NULL; without a spec: BROOD_FORK */
         BroodFunction initializer;   /* first thing in each worker; a failure ends the worker, and
-                                        ten in a row, or ten deaths before it is done, the pool:
-                                        its tasks are cancelled and say why; so they do if for five
-                                        seconds no worker can be started at all (Python:
+                                        ten in a row, or fifty deaths before it is done, the
+                                        pool: its tasks are cancelled and say why; so they do if
+                                        for five seconds no worker can be started at all (Python:
                                         initializer=, where they wait for ever) */
         BroodBytes initial;          /* its input; copied (Python: initargs=) */
         unsigned tasks_per_child;    /* then it is replaced; 0: never (Python: maxtasksperchild=) */
         unsigned retries;            /* how often a task runs again that killed its worker */
 } BroodPoolSpec;
 
-/* NULL: all defaults. -EINVAL, -ENOENT (the initializer), -ENOTSUP as brood_process_start() (Python:
- * Pool(…)). */
+/* NULL: all defaults. -EINVAL, -ENOENT (the initializer), -ENOTSUP as brood_process_start()
+ * (Python: Pool(…)). */
 int brood_pool_new(BroodPool **ret, const BroodPoolSpec *spec);
 
 typedef enum BroodTaskState {

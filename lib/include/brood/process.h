@@ -125,8 +125,8 @@ int brood_process_signal(BroodProcess *process, int signal);
 bool brood_process_is_alive(BroodProcess *process);
 
 /* 0 with *ret: its exit code, or -N if signal N ended it, or 255 if nobody can know: the program
- * has reaped it itself, or the fork server was killed before it (as with Python's); -EAGAIN: it runs
- * (Python: exitcode). */
+ * has reaped it itself, or the fork server was killed before it (as with Python's); -EAGAIN: it
+ * runs (Python: exitcode). */
 int brood_process_exit_code(BroodProcess *process, int *ret);
 
 /* (Python: pid, name, daemon) */
