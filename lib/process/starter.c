@@ -59,8 +59,10 @@ static void *run_errands(void *unused)
                         (void)pthread_cond_wait(&changed, &mutex);
                         continue;
                 }
-                errand = NULL;
+                unlock(); /* where vfork() is a fork(), handlers take it */
                 e->result = process_start(e->start, &e->pid, NULL);
+                lock();
+                errand = NULL;
                 e->done = true;
                 (void)pthread_cond_broadcast(&changed);
         }
