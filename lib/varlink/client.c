@@ -190,6 +190,53 @@ int varlink_client_receive(VarlinkClient *c, usec_t timeout, Slice *ret)
         }
 }
 
+int varlink_client_send(VarlinkClient *c)
+{
+        ssize_t n;
+
+        if (c->out.failed)
+                return -ENOMEM;
+        while (buffer_len(&c->out)) {
+                n = fd_send(c->fd, buffer_bytes(&c->out), buffer_len(&c->out), NULL, 0,
+                            MSG_DONTWAIT);
+                if (n == -EAGAIN)
+                        return 0;
+                if (n < 0)
+                        return (int)n;
+                buffer_consume(&c->out, (size_t)n);
+        }
+        buffer_clear(&c->out, CHUNK);
+        return 0;
+}
+
+int varlink_client_fill(VarlinkClient *c)
+{
+        ssize_t n;
+        int r = varlink_stream_keep(&c->in);
+
+        if (r < 0)
+                return r;
+        n = recv(c->fd, c->chunk, sizeof(c->chunk), MSG_DONTWAIT);
+        if (n == 0)
+                return -ECONNRESET;
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        r = varlink_stream_feed(&c->in, c->chunk, (size_t)n);
+        return r < 0 ? r : 1 + ((size_t)n == sizeof(c->chunk));
+}
+
+int varlink_client_next(VarlinkClient *c, Slice *ret)
+{
+        int r = varlink_stream_next(&c->in, ret);
+
+        return r < 0 ? -EMSGSIZE : r;
+}
+
+void varlink_client_limit(VarlinkClient *c, size_t bytes)
+{
+        c->in.max_message = bytes;
+}
+
 int varlink_client_reply(VarlinkClient *c, usec_t timeout, json_t **ret, char **ret_error,
                          bool *ret_continues)
 {

@@ -37,6 +37,21 @@ int varlink_client_send_fds(VarlinkClient *c, Slice message, const int *fds, siz
  * not at all). Returns 1, 0 if the time is up, -ECONNRESET if the service has gone, or -errno. */
 int varlink_client_receive(VarlinkClient *c, usec_t timeout, Slice *ret);
 
+/* --- for those who may not wait --- */
+
+/* Sends what the socket takes of the buffer. Returns 0 or -errno. */
+int varlink_client_send(VarlinkClient *c);
+
+/* Receives what is there, up to some size. Returns 0 if nothing is, 1, 2 if there may be more,
+ * -ECONNRESET if the service has gone, or -errno. */
+int varlink_client_fill(VarlinkClient *c);
+
+/* The next message of what was received, as receive has it. Returns 1, 0, or -EMSGSIZE. */
+int varlink_client_next(VarlinkClient *c, Slice *ret);
+
+/* Longer messages are refused (-EMSGSIZE). At first INT32_MAX. */
+void varlink_client_limit(VarlinkClient *c, size_t bytes);
+
 /* One reply, parsed with jansson. *ret_error is the error's name or NULL, *ret the parameters (an
  * object, never NULL); both are to be freed. *ret_continues may be NULL. Returns as receive does;
  * -EBADMSG if it is no Varlink reply. */
