@@ -179,10 +179,13 @@ static bool too_large(BroodClient *c, int r)
 }
 
 /* One message of jobs. Returns how many were accepted, or -errno. Where the daemon allows smaller
- * ones only, they get smaller. */
+ * ones only, they get smaller; as it may have closed the connection behind its refusal, a loss
+ * right after one says nothing new. */
 static int64_t submit_chunk(BroodClient *c, const BroodSpec *specs, size_t n, size_t *bytes,
                             BroodId *ids)
 {
+        bool refused = false;
+
         for (;;) {
                 AUTO(buffer_fini) Buffer b = BUFFER_INIT;
                 int64_t written = write_many(c, &b, specs, MIN(n, MANY_JOBS), *bytes, ids);
@@ -198,7 +201,12 @@ static int64_t submit_chunk(BroodClient *c, const BroodSpec *specs, size_t n, si
                 r = client_ask(c, &ask);
                 if (r == 0)
                         return written;
-                if (!too_large(c, r) || written < 2)
+                if (refused && !ask.once && c->path && (r == -ECONNRESET || r == -EPIPE)) {
+                        refused = false;
+                        continue;
+                }
+                refused = too_large(c, r) && written > 1;
+                if (!refused)
                         return r;
                 *bytes = MIN(*bytes, buffer_len(&b)) / 2;
         }

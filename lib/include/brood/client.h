@@ -208,7 +208,9 @@ int brood_client_run(BroodClient *client, const char *handler, const char *args,
 int brood_client_run_spec(BroodClient *client, const BroodSpec *spec, BroodRecord **ret);
 
 /* Told of one job; `index` is its place in ids[] or in the list. It owns the record. 0: go on;
- * anything else stops, and is what the function returns. It may use the client. */
+ * anything else stops, and is what the function returns. It may use the client, but not close it;
+ * of a client that was opened from a descriptor, no function that waits in brood_client_wait_many()
+ * (-EDEADLK). */
 typedef int (*BroodVisit)(BroodRecord *record, size_t index, void *context);
 
 /* Waits for n jobs and tells of each: in the order in which they end, or (`ordered`) in that of the
@@ -249,7 +251,7 @@ int brood_client_list(BroodClient *client, const BroodFilter *filter, BroodVisit
  * valid until it returns. Returns as a BroodVisit. */
 typedef int (*BroodOutput)(int stream, const void *bytes, size_t size, void *context);
 
-/* What a job writes, from what is kept of its beginning to its end. On a connection of its own. */
+/* What a job writes from now on, to its end. On a connection of its own. */
 int brood_client_follow(BroodClient *client, const char *id, BroodOutput output, void *context);
 
 typedef struct BroodChange {
@@ -292,8 +294,9 @@ int brood_client_call(BroodClient *client, const char *method, const char *param
  *     }
  *
  * Calls are answered in the order in which they were started; one that waits (for a job's end) or
- * goes on (follow, watch) holds up those behind it: open a client for each such lane. Level
- * triggered polling is what this is made for. */
+ * goes on (follow, watch) holds up those behind it: open a client for each such lane. A job can be
+ * named in other calls from when its submit was answered, not before: submit with `wait`, or start
+ * the wait in the callback. Level triggered polling is what this is made for. */
 
 /* The descriptor, and what to poll it for (POLLIN, POLLOUT). It changes with the connection. */
 int brood_client_fd(const BroodClient *client);
