@@ -20,6 +20,7 @@ typedef struct Asked {
         const ClientAsk *ask;
         int result;
         bool done;
+        ClientError error; /* kept from those who are told after us */
 } Asked;
 
 static void on_reply(const BroodReply *reply, void *context)
@@ -34,6 +35,8 @@ static void on_reply(const BroodReply *reply, void *context)
                 r = a->ask->read(reply, a->ask->to);
         a->result = r;
         a->done = r != 0 || !reply->continues;
+        if (a->done)
+                a->error = client_take_error(reply->client);
 }
 
 static void abandon(BroodClient *c, const Asked *a)
@@ -87,6 +90,15 @@ static int write_ask(BroodClient *c, const ClientAsk *ask, Asked *a)
         return client_start(c, ask->method, ask->more, &b, on_reply, a);
 }
 
+static int answered(BroodClient *c, Asked *a)
+{
+        if (a->result == -ECANCELED) /* somebody has closed the client: it is gone */
+                client_error_clear(&a->error);
+        else
+                client_put_error(c, a->error);
+        return a->result;
+}
+
 /* The first turn needs no poll(): there is something to send. */
 static int ask_once(BroodClient *c, const ClientAsk *ask)
 {
@@ -100,9 +112,9 @@ static int ask_once(BroodClient *c, const ClientAsk *ask)
                 return r;
         until = deadline(c, ask);
         for (;;) {
-                r = brood_client_process(c);
+                r = client_process(c);
                 if (a.done)
-                        return a.result; /* the client may be gone with it */
+                        return answered(c, &a);
                 if (r >= 0)
                         r = wait_for(c, until);
                 if (r < 0)
@@ -161,7 +173,7 @@ int client_ask(BroodClient *c, const ClientAsk *ask)
                 if (r == -ECANCELED)
                         return r; /* closed: not to be touched */
         } while (!ask->once && client_again(c, &patience, r));
-        if (r == 0)
+        if (r >= 0)
                 client_forget_error(c);
         return r;
 }
@@ -185,7 +197,7 @@ int client_ask_aside(BroodClient *c, const ClientAsk *ask)
         second->patience = c->patience;
         brood_client_set_limit(second, c->limit);
         r = client_ask(second, ask);
-        client_move_error(c, second);
+        client_put_error(c, client_take_error(second));
         if (c->side || second->n_calls)
                 brood_client_close(second);
         else

@@ -217,22 +217,32 @@ static int turn(BroodClient *c)
         return r < 0 ? r : sent < 0 ? sent : r;
 }
 
+int client_process(BroodClient *c)
+{
+        int r;
+
+        if (c->lost || !c->varlink)
+                return -ENOTCONN;
+        c->inside++;
+        r = turn(c);
+        if (r < 0 && !c->closing)
+                (void)client_lose(c, r);
+        c->inside--;
+        if (c->closing) {
+                brood_client_close(c);
+                return -ECANCELED;
+        }
+        return r;
+}
+
 int brood_client_process(BroodClient *client)
 {
         int r = client_usable(client, true);
 
         if (r < 0)
                 return r;
-        if (client->lost || !client->varlink)
-                return client_fail(client, -ENOTCONN, "the connection is lost");
-        client->inside++;
-        r = turn(client);
-        if (r < 0 && !client->closing)
-                (void)client_lose(client, r);
-        client->inside--;
-        if (client->closing) {
-                brood_client_close(client);
-                return -ECANCELED;
-        }
-        return r < 0 ? client_fail_errno(client, r) : r;
+        r = client_process(client);
+        if (r == -ENOTCONN)
+                return client_fail(client, r, "the connection is lost");
+        return r < 0 && r != -ECANCELED ? client_fail_errno(client, r) : r;
 }

@@ -29,6 +29,11 @@ typedef struct ClientCall {
         bool more;
 } ClientCall;
 
+/* Why the last function failed; NULL: it did not, or it was not the daemon. */
+typedef struct ClientError {
+        char *words, *name, *parameters;
+} ClientError;
+
 struct BroodClient {
         VarlinkClient *varlink; /* NULL: never connected since it was lost */
         char *path;             /* NULL: opened from a descriptor */
@@ -42,8 +47,7 @@ struct BroodClient {
         unsigned inside;        /* callbacks that are running */
         bool closing;           /* freed when they have returned */
         BroodClient *side;      /* for calls that go on; opened when first needed */
-        char *error;            /* of the last function; NULL: none */
-        char *error_name, *error_parameters;
+        ClientError error;
 };
 
 /* --- words.c: why a function failed --- */
@@ -56,13 +60,18 @@ int client_fail_reply(BroodClient *c, const BroodReply *reply);
 /* A job that did not succeed. */
 int client_fail_job(BroodClient *c, const BroodRecord *job);
 void client_forget_error(BroodClient *c);
-/* Takes them over from another client. */
-void client_move_error(BroodClient *to, BroodClient *from);
+/* Take it out; put it in in place of what is there. */
+ClientError client_take_error(BroodClient *c);
+void client_put_error(BroodClient *c, ClientError error);
+void client_error_clear(ClientError *error);
 
 /* --- calls.c --- */
 
 /* May functions be called now? 0, or -EDEADLK, -ECHILD, -ESHUTDOWN with words. */
 int client_usable(BroodClient *c, bool waiting);
+
+/* brood_client_process() without words. */
+int client_process(BroodClient *c);
 
 /* Writes a call down; `parameters` is what stands between the braces. */
 int client_start(BroodClient *c, const char *method, bool more, const Buffer *parameters,

@@ -20,7 +20,7 @@ int client_fail(BroodClient *c, int error, const char *format, ...)
                 words = NULL;
         va_end(ap);
         client_forget_error(c);
-        c->error = words;
+        c->error.words = words;
         return error;
 }
 
@@ -35,35 +35,46 @@ int client_fail_errno(BroodClient *c, int error)
         return client_fail(c, error, "%s", strerror(-error));
 }
 
-void client_forget_error(BroodClient *c)
+void client_error_clear(ClientError *error)
 {
-        free(c->error);
-        free(c->error_name);
-        free(c->error_parameters);
-        c->error = c->error_name = c->error_parameters = NULL;
+        free(error->words);
+        free(error->name);
+        free(error->parameters);
+        *error = (ClientError){ NULL };
 }
 
-void client_move_error(BroodClient *to, BroodClient *from)
+void client_forget_error(BroodClient *c)
 {
-        client_forget_error(to);
-        to->error = MOVE_PTR(from->error);
-        to->error_name = MOVE_PTR(from->error_name);
-        to->error_parameters = MOVE_PTR(from->error_parameters);
+        client_error_clear(&c->error);
+}
+
+ClientError client_take_error(BroodClient *c)
+{
+        ClientError error = c->error;
+
+        c->error = (ClientError){ NULL };
+        return error;
+}
+
+void client_put_error(BroodClient *c, ClientError error)
+{
+        client_error_clear(&c->error);
+        c->error = error;
 }
 
 const char *brood_client_error(const BroodClient *client)
 {
-        return client->error ? client->error : "";
+        return client->error.words ? client->error.words : "";
 }
 
 const char *brood_client_error_name(const BroodClient *client)
 {
-        return client->error_name ? client->error_name : "";
+        return client->error.name ? client->error.name : "";
 }
 
 const char *brood_client_error_parameters(const BroodClient *client)
 {
-        return client->error_parameters ? client->error_parameters : JSON_EMPTY;
+        return client->error.parameters ? client->error.parameters : JSON_EMPTY;
 }
 
 /* ": handler=celsius" */
@@ -94,8 +105,8 @@ int client_fail_reply(BroodClient *c, const BroodReply *reply)
         say_parameters(&words, reply);
         r = client_fail(c, timed_out ? -ETIMEDOUT : -EREMOTEIO, "%s%.*s", reply->error,
                         (int)buffer_len(&words), words.data ? buffer_bytes(&words) : "");
-        c->error_name = strdup(reply->error);
-        c->error_parameters = strndup(reply->parameters, reply->size);
+        c->error.name = strdup(reply->error);
+        c->error.parameters = strndup(reply->parameters, reply->size);
         return r;
 }
 
@@ -111,6 +122,6 @@ int client_fail_job(BroodClient *c, const BroodRecord *job)
                 r = client_fail(c, -EREMOTEIO, "the job is %s%s%s", brood_state_name(job->state),
                                 why ? ": " : "", why ? why : "");
         if (job->result)
-                c->error_parameters = strdup(job->result);
+                c->error.parameters = strdup(job->result);
         return r;
 }
