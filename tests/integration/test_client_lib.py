@@ -92,6 +92,17 @@ def test_ten_thousand_submits_by_a_poll_loop():
         assert d.status()["jobs"]["succeeded"] == 20100, d.status()["jobs"]
 
 
+def test_the_example_with_a_loop():
+    """lib/examples/client_loop.c does what it says."""
+    with Daemon({**DIAG, "heat": pool(module="celsius.so", min_workers=1)}) as d:
+        done = subprocess.run([build("tests", "integration", "client-loop"), "3"], timeout=slow(20),
+                              capture_output=True, check=True, text=True,
+                              env={**d.environment(), "BROOD_SOCKET": d.socket_path})
+        lines = done.stdout.splitlines()
+        assert len(lines) == 3 and all(line.startswith("succeeded {") for line in lines), lines
+        assert any("43.3" in line for line in lines), lines  # 110 degrees Fahrenheit
+
+
 def test_callbacks_may_start_and_close():
     """A callback starts calls and closes the client, may not wait, and the rest is cancelled."""
     with Daemon() as d, d.steady_descriptors():
