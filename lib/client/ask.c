@@ -82,6 +82,8 @@ static int write_ask(BroodClient *c, const ClientAsk *ask, Asked *a)
         AUTO(buffer_fini) Buffer b = BUFFER_INIT;
         usec_t now;
 
+        if (ask->fds)
+                return client_start_fds(c, ask->method, ask->parameters, ask->fds, on_reply, a);
         if (!ask->timed || ask->more || ask->until == USEC_INFINITY)
                 return client_start(c, ask->method, ask->more, ask->parameters, on_reply, a);
         now = clock_monotonic();

@@ -53,26 +53,62 @@ static void call_free(BroodClient *c, ClientCall *call)
         c->n_spare++;
 }
 
+/* Puts a call at the end of the list. */
+static int enlist(BroodClient *c, bool more, BroodReplied replied, void *context)
+{
+        ClientCall *call = call_new(c);
+
+        if (!call)
+                return client_fail_errno(c, -ENOMEM);
+        *call = (ClientCall){ .replied = replied, .context = context, .more = more };
+        list_append(&c->calls, &call->link);
+        c->n_calls++;
+        return 0;
+}
+
+static void write_call(Buffer *out, const char *method, bool more, const Buffer *parameters)
+{
+        varlink_write_call(out, method, more ? VARLINK_MORE : 0);
+        buffer_append_slice(out, buffer_slice(parameters));
+        varlink_write_end(out, 0);
+}
+
 int client_start(BroodClient *c, const char *method, bool more, const Buffer *parameters,
                  BroodReplied replied, void *context)
 {
-        ClientCall *call;
         Buffer *out;
+        int r;
 
         if (c->lost)
                 return client_fail(c, -ENOTCONN, "the connection is lost");
         out = varlink_client_out(c->varlink);
         if (buffer_len(out) && buffer_len(out) + buffer_len(parameters) > c->limit)
                 return client_fail(c, -EAGAIN, "%zu bytes are waiting to be sent", buffer_len(out));
-        call = parameters->failed ? NULL : call_new(c);
-        if (!call)
+        if (parameters->failed)
                 return client_fail_errno(c, -ENOMEM);
-        *call = (ClientCall){ .replied = replied, .context = context, .more = more };
-        list_append(&c->calls, &call->link);
-        c->n_calls++;
-        varlink_write_call(out, method, more ? VARLINK_MORE : 0);
-        buffer_append_slice(out, buffer_slice(parameters));
-        varlink_write_end(out, 0);
+        r = enlist(c, more, replied, context);
+        if (r == 0)
+                write_call(out, method, more, parameters);
+        return r;
+}
+
+int client_start_fds(BroodClient *c, const char *method, const Buffer *parameters, const int *fds,
+                     BroodReplied replied, void *context)
+{
+        AUTO(buffer_fini) Buffer message = BUFFER_INIT;
+        int r;
+
+        if (c->lost)
+                return client_fail(c, -ENOTCONN, "the connection is lost");
+        write_call(&message, method, false, parameters);
+        if (parameters->failed || message.failed)
+                return client_fail_errno(c, -ENOMEM);
+        r = enlist(c, false, replied, context);
+        if (r < 0)
+                return r;
+        r = varlink_client_send_fds(c->varlink, buffer_slice(&message), fds, 3);
+        if (r < 0)
+                (void)client_lose(c, r); /* it is told */
         return 0;
 }
 
@@ -191,8 +227,10 @@ static int deliver_all(BroodClient *c)
  * may be in it. */
 static int receive(BroodClient *c)
 {
-        int r, n, sum = 0;
+        int r, n, sum = deliver_all(c); /* what came while descriptors were sent */
 
+        if (sum < 0)
+                return sum;
         for (unsigned i = 0; i < TURN_READS && !c->closing; i++) {
                 r = varlink_client_fill(c->varlink);
                 if (r <= 0)

@@ -77,6 +77,10 @@ int client_process(BroodClient *c);
 int client_start(BroodClient *c, const char *method, bool more, const Buffer *parameters,
                  BroodReplied replied, void *context);
 
+/* The same with three descriptors; sends it at once, waiting where it must. */
+int client_start_fds(BroodClient *c, const char *method, const Buffer *parameters, const int *fds,
+                     BroodReplied replied, void *context);
+
 /* The connection is of no use any more: tells all calls. Returns `error`. */
 int client_lose(BroodClient *c, int error);
 
@@ -92,6 +96,7 @@ typedef int (*ClientRead)(const BroodReply *reply, void *to);
 typedef struct ClientAsk {
         const char *method;
         const Buffer *parameters;
+        const int *fds;    /* three that go along; NULL: none */
         ClientRead read;   /* NULL: nothing of it is wanted */
         void *to;
         bool more;

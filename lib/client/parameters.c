@@ -156,6 +156,8 @@ static int check_spec(BroodClient *c, const BroodSpec *spec)
                         return client_fail(c, -EINVAL, "reserved: not zero");
         if ((unsigned)spec->durability > BROOD_DURABILITY_MEMORY)
                 return client_fail(c, -EINVAL, "durability: there is no %d", spec->durability);
+        if (spec->descriptors && !spec->attached)
+                return client_fail(c, -EINVAL, "descriptors: only for a job that is attached");
         return client_check_text(c, "handler", spec->handler);
 }
 

@@ -27,6 +27,14 @@ static int write_submit(BroodClient *c, Buffer *b, const BroodSpec *spec, bool w
         return r;
 }
 
+/* They go with a message that is sent at once. */
+static int refuse_descriptors(BroodClient *c, const BroodSpec *spec)
+{
+        if (!spec->descriptors)
+                return 0;
+        return client_fail(c, -EINVAL, "descriptors: not with this function");
+}
+
 int brood_client_start_submit(BroodClient *client, const BroodSpec *spec, BroodId *ret_id, int wait,
                               BroodReplied replied, void *context)
 {
@@ -34,6 +42,8 @@ int brood_client_start_submit(BroodClient *client, const BroodSpec *spec, BroodI
         BroodId id = { "" };
         int r = client_usable(client, false);
 
+        if (r == 0)
+                r = refuse_descriptors(client, spec);
         if (r == 0)
                 r = write_submit(client, &b, spec, wait, &id);
         if (ret_id)
@@ -56,7 +66,7 @@ static int ask_submit(BroodClient *c, const BroodSpec *spec, bool wait, BroodId 
 {
         AUTO(buffer_fini) Buffer b = BUFFER_INIT;
         ClientAsk ask = { .method = "io.brood.Submit", .parameters = &b, .read = read, .to = to,
-                          .once = spec->attached, .timed = wait, .until = USEC_INFINITY };
+                          .fds = spec->descriptors, .once = spec->attached, .timed = wait, .until = USEC_INFINITY };
         int r = client_usable(c, true);
 
         *id = (BroodId){ "" };
@@ -121,6 +131,8 @@ static int choose_ids(BroodClient *c, const BroodSpec *specs, size_t n, BroodId 
 
         for (size_t i = 0; i < n; i++) {
                 r = client_choose_id(c, &specs[i], &ids[i]);
+                if (r == 0)
+                        r = refuse_descriptors(c, &specs[i]);
                 if (r < 0 && first == 0)
                         first = name_job(c, i, r);
         }

@@ -594,6 +594,54 @@ static void run_fork(void)
         close(fds[1]);
 }
 
+/* Descriptors go along, also behind calls that are still to be sent. */
+static void run_stdio(void)
+{
+        BroodSpec spec = { .handler = "exec", .attached = 1, .max_attempts = 1,
+                           .args = "{\"argv\":[\"/bin/sh\",\"-c\",\"cat; echo seen >&2\"]}" };
+        int in[2], out[2], err[2];
+        BroodSubmitted answer;
+        BroodRecord *record;
+        BroodId id;
+        char text[64] = "";
+
+        CHECK(pipe(in) == 0 && pipe(out) == 0 && pipe(err) == 0);
+        const int fds[] = { in[0], out[1], err[1] };
+        spec.descriptors = fds;
+        CHECK(write(in[1], "through a pipe", 14) == 14 && close(in[1]) == 0);
+        for (int i = 0; i < 3000; i++)
+                CHECK(brood_client_start(client, "Status", NULL, 0, NULL, NULL) == 0);
+        CHECK(brood_client_run_spec(client, &spec, &record) == 0);
+        CHECK(record->state == BROOD_SUCCEEDED);
+        brood_record_free(record);
+        CHECK(read(out[0], text, sizeof(text)) == 14 && strcmp(text, "through a pipe") == 0);
+        CHECK(read(err[0], text, sizeof(text)) == 5 && memcmp(text, "seen\n", 5) == 0);
+        CHECK(brood_client_start_submit(client, &spec, NULL, 0, NULL, NULL) == -EINVAL);
+        CHECK(brood_client_submit_many(client, &spec, 1, &id, NULL) == -EINVAL);
+        spec.attached = 0;
+        CHECK(brood_client_submit_spec(client, &spec, &answer) == -EINVAL);
+        for (int i = 0; i < 2; i++) {
+                close(out[i]);
+                close(err[i]);
+        }
+        close(in[0]);
+}
+
+/* An attached job goes with its connection. */
+static void run_attached(void)
+{
+        BroodSpec spec = { .handler = "sleep", .args = "{\"seconds\":50}", .attached = 1 };
+        BroodSubmitted answer;
+        BroodRecord *record;
+
+        CHECK(brood_client_submit_spec(client, &spec, &answer) == 0);
+        brood_client_close(client);
+        open_client();
+        CHECK(brood_client_wait_record(client, answer.id.text, 10 * SECOND, &record) == 0);
+        CHECK(record->state == BROOD_CANCELLED);
+        brood_record_free(record);
+}
+
 static void run_refused(void)
 {
         BroodId id;
@@ -644,6 +692,10 @@ int main(int argc, char **argv)
                 run_lost();
         else if (strcmp(what, "fork") == 0)
                 run_fork();
+        else if (strcmp(what, "stdio") == 0)
+                run_stdio();
+        else if (strcmp(what, "attached") == 0)
+                run_attached();
         else if (strcmp(what, "refused") == 0)
                 run_refused();
         else

@@ -215,6 +215,13 @@ def test_a_fork_has_to_open_its_own():
         run(d, "fork")
 
 
+def test_descriptors_and_attached_jobs():
+    """A command gets the descriptors of its client; an attached job ends with its connection."""
+    with Daemon({**DIAG, **EXEC}) as d, d.steady_descriptors():
+        run(d, "stdio")
+        run(d, "attached")
+
+
 def test_access_refused():
     """A socket that may not be used, one that is not there, and an operator's call by others."""
     unless(os.geteuid() == 0, "needs root, to become somebody else")

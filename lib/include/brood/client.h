@@ -145,6 +145,9 @@ typedef struct BroodSpec {
         const char *const *semaphores; /* names; one unit of each is held while it runs */
         const char *const *tags;
         unsigned n_after, n_semaphores, n_tags;
+        const int *descriptors;        /* three, for an exec job that is attached: its stdin, stdout
+                                          and stderr. They stay yours. Only where one job is handed
+                                          in by a function that waits */
         int32_t priority;              /* -1000 to 1000, higher runs first; BROOD_ZERO */
         int32_t max_attempts;
         BroodDurability durability;
