@@ -20,6 +20,7 @@ typedef struct Asked {
         const ClientAsk *ask;
         int result;
         bool done;
+        bool continues; /* and yet there is more to come */
         ClientError error; /* kept from those who are told after us */
 } Asked;
 
@@ -35,6 +36,7 @@ static void on_reply(const BroodReply *reply, void *context)
                 r = a->ask->read(reply, a->ask->to);
         a->result = r;
         a->done = r != 0 || !reply->continues;
+        a->continues = reply->continues;
         if (a->done)
                 a->error = client_take_error(reply->client);
 }
@@ -94,10 +96,9 @@ static int write_ask(BroodClient *c, const ClientAsk *ask, Asked *a)
 
 static int answered(BroodClient *c, Asked *a)
 {
-        if (a->result == -ECANCELED) /* somebody has closed the client: it is gone */
-                client_error_clear(&a->error);
-        else
-                client_put_error(c, a->error);
+        if (a->continues)
+                abandon(c, a);
+        client_put_error(c, a->error);
         return a->result;
 }
 
@@ -115,6 +116,10 @@ static int ask_once(BroodClient *c, const ClientAsk *ask)
         until = deadline(c, ask);
         for (;;) {
                 r = client_process(c);
+                if (r == -ECANCELED) { /* a callback has closed the client: it is gone */
+                        client_error_clear(&a.error);
+                        return r;
+                }
                 if (a.done)
                         return answered(c, &a);
                 if (r >= 0)

@@ -457,6 +457,26 @@ static void what_waits_to_be_sent_is_bounded(void **state UNUSED)
         pair_end(&p);
 }
 
+static void on_close(const BroodReply *reply, void *context)
+{
+        brood_client_close(reply->client);
+}
+
+static void the_client_may_be_closed_under_a_call_that_waits(void **state UNUSED)
+{
+        Pair p = pair_new();
+        Told told = { 0 };
+        char *text;
+
+        assert_int_equal(brood_client_start(p.client, "Status", NULL, 0, on_close, NULL), 0);
+        assert_int_equal(brood_client_start(p.client, "Status", NULL, 0, on_told, &told), 0);
+        say(&p, "{}");
+        assert_int_equal(brood_client_status(p.client, &text), -ECANCELED);
+        assert_int_equal(told.n, 1);
+        assert_int_equal(told.result, -ECANCELED);
+        p.peer = fd_close(p.peer);
+}
+
 /* Answers each call, but takes no byte of the next before its answer is taken. */
 static void *echo_stubbornly(void *context)
 {
@@ -667,6 +687,7 @@ int main(void)
                 cmocka_unit_test(pieces_are_bytes),
                 cmocka_unit_test(changes_are_told_of),
                 cmocka_unit_test(what_waits_to_be_sent_is_bounded),
+                cmocka_unit_test(the_client_may_be_closed_under_a_call_that_waits),
                 cmocka_unit_test(both_sides_may_be_full),
                 cmocka_unit_test(patience_repeats_with_the_same_id),
                 cmocka_unit_test(ids_sort_as_they_were_made),
