@@ -102,35 +102,56 @@ static int answered(BroodClient *c, Asked *a)
         return a->result;
 }
 
-/* The first turn needs no poll(): there is something to send. */
+/* One go at what there is to send and to receive. -ECANCELED: the client is gone, a callback has
+ * closed it. */
+static int turn_and_wait(BroodClient *c, const Asked *a, usec_t until)
+{
+        int r = client_process(c);
+
+        if (r < 0)
+                return r == -ECANCELED ? r : client_fail_errno(c, r);
+        if (a->done)
+                return 0;
+        r = wait_for(c, until);
+        if (r == -ETIMEDOUT)
+                return client_fail(c, r, "no answer in time");
+        return r < 0 ? client_fail_errno(c, r) : 0;
+}
+
+/* Starts the call, when what was started before leaves room for it. */
+static int begin(BroodClient *c, const ClientAsk *ask, Asked *a, usec_t until)
+{
+        int r = write_ask(c, ask, a);
+
+        while (r == -EAGAIN) {
+                r = turn_and_wait(c, a, until);
+                if (r == 0)
+                        r = write_ask(c, ask, a);
+        }
+        return r;
+}
+
 static int ask_once(BroodClient *c, const ClientAsk *ask)
 {
         Asked a = { .ask = ask };
-        usec_t until;
+        usec_t until = deadline(c, ask);
         int r = c->lost && c->path ? brood_client_reconnect(c) : 0;
 
         if (r == 0)
-                r = write_ask(c, ask, &a);
+                r = begin(c, ask, &a, until);
         if (r < 0)
                 return r;
-        until = deadline(c, ask);
-        for (;;) {
-                r = client_process(c);
-                if (r == -ECANCELED) { /* a callback has closed the client: it is gone */
-                        client_error_clear(&a.error);
-                        return r;
-                }
-                if (a.done)
-                        return answered(c, &a);
-                if (r >= 0)
-                        r = wait_for(c, until);
-                if (r < 0)
-                        break;
+        do
+                r = turn_and_wait(c, &a, until); /* first there is something to send: no poll() */
+        while (r == 0 && !a.done);
+        if (r == -ECANCELED) {
+                client_error_clear(&a.error);
+                return r;
         }
+        if (a.done)
+                return answered(c, &a);
         abandon(c, &a);
-        if (r == -ETIMEDOUT)
-                return client_fail(c, r, "no answer in time");
-        return client_fail_errno(c, r);
+        return r;
 }
 
 static bool passing(const BroodClient *c, int result)

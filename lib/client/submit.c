@@ -66,7 +66,8 @@ static int ask_submit(BroodClient *c, const BroodSpec *spec, bool wait, BroodId 
 {
         AUTO(buffer_fini) Buffer b = BUFFER_INIT;
         ClientAsk ask = { .method = "io.brood.Submit", .parameters = &b, .read = read, .to = to,
-                          .fds = spec->descriptors, .once = spec->attached, .timed = wait, .until = USEC_INFINITY };
+                          .fds = spec->descriptors, .once = spec->attached, .timed = wait,
+                          .until = USEC_INFINITY };
         int r = client_usable(c, true);
 
         *id = (BroodId){ "" };

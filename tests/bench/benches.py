@@ -116,6 +116,9 @@ def memory():
     yield theirs(8)
     yield ours("many/p1/w2", "many")
     yield ours("sync/p1/w2", "--in-flight=1", "pipe", jobs=20000, small=1000)
+    for mode, jobs in ("pipe", 300000), ("sync", 20000):
+        yield rate("memory", "noop/memory/libbrood/%s/p1/w2" % mode, broodd, "client-load",
+                   [mode, "SOCKET", "JOBS"], jobs, False, jobs // 20)
 
 
 def durable_submit():

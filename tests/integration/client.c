@@ -328,7 +328,8 @@ static void run_loop(size_t n)
         for (size_t i = 0; i < n; i++)
                 CHECK(brood_client_start_submit(client, &spec, &load.ids[i], 0, on_submitted,
                                                 &load) == 0);
-        CHECK(brood_client_pending(client) == n && brood_client_events(client) == (POLLIN | POLLOUT));
+        CHECK(brood_client_pending(client) == n);
+        CHECK(brood_client_events(client) == (POLLIN | POLLOUT));
         CHECK(drive(client) >= 0);
         CHECK(load.submitted == n && brood_client_events(client) == POLLIN);
         submitted = now();
@@ -494,7 +495,8 @@ static void run_restart(size_t n)
                         CHECK(r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED ||
                               r == -ENOENT);
                         lost++;
-                        spec.id = strcpy(ids[i].text, answer.id.text); /* the same again */
+                        ids[i] = answer.id;
+                        spec.id = ids[i].text; /* the same again */
                         poll(NULL, 0, 5);
                 }
                 ids[i] = answer.id;

@@ -57,7 +57,8 @@ def test_errors_have_names_and_parameters():
 
 
 def test_ten_thousand_jobs_in_a_few_messages():
-    """submit_many and wait_many; the same ids again make no job twice; one that is wrong is named."""
+    """submit_many and wait_many; the same ids again make no job twice; one that is wrong is
+    named."""
     with Daemon(conf=MANY) as d:
         run(d, "many", 10000)
         jobs = d.status()["jobs"]
@@ -164,7 +165,7 @@ def test_watch_tells_of_changes():
 @limit(120)
 def test_no_job_twice_where_the_daemon_is_killed():
     """The daemon is killed again and again while jobs are handed in; each submit whose answer was
-    lost is repeated with its id, and in the end there are just as many jobs, each run once."""
+    lost is repeated with its id, and in the end there are just as many jobs, all succeeded."""
     n = 600
     with Daemon() as d:
         with started(d, "restart", n) as p:

@@ -202,7 +202,8 @@ static void errors_are_told_by_name(void **state UNUSED)
 {
         Pair p = pair_new();
 
-        say(&p, "{\"error\":\"io.brood.No\\u0053uch\",\"parameters\":{\"a\":\"\\u00e4\",\"b\":[1]}}");
+        say(&p, "{\"error\":\"io.brood.No\\u0053uch\","
+                "\"parameters\":{\"a\":\"\\u00e4\",\"b\":[1]}}");
         assert_int_equal(status(&p), -EREMOTEIO);
         assert_string_equal(brood_client_error_name(p.client), "io.brood.NoSuch");
         assert_string_equal(brood_client_error_parameters(p.client),
@@ -425,8 +426,8 @@ static void changes_are_told_of(void **state UNUSED)
         Pair p = pair_new();
         int n = 0;
 
-        say(&p, "{\"parameters\":{\"time_usec\":5,\"kind\":\"worker\",\"id\":\"a\",\"state\":\"idle\"},"
-                "\"continues\":true}");
+        say(&p, "{\"parameters\":{\"time_usec\":5,\"kind\":\"worker\",\"id\":\"a\","
+                "\"state\":\"idle\"},\"continues\":true}");
         say(&p, "{\"parameters\":{\"time_usec\":5,\"kind\":\"worker\",\"id\":\"b\",\"state\":\"x\","
                 "\"reason\":\"r\"},\"continues\":true}");
         assert_int_equal(brood_client_watch(p.client, NULL, BROOD_WATCH_WORKERS, change_seen, &n),
@@ -450,9 +451,17 @@ static void what_waits_to_be_sent_is_bounded(void **state UNUSED)
         assert_int_equal(brood_client_pending(p.client), n);
         assert_int_equal(brood_client_process(p.client), 0);
         assert_int_equal(brood_client_start(p.client, "Status", NULL, 0, on_told, &told), 0);
+        brood_client_set_limit(p.client, 200); /* full: who waits makes room first */
+        for (int i = 0; i <= n; i++)
+                say(&p, "{}");
+        brood_client_set_timeout(p.client, 20000);
+        assert_int_equal(status(&p), -ETIMEDOUT);
+        assert_int_equal(told.n, n + 1);
+        assert_int_equal(told.result, 0);
+        assert_int_equal(brood_client_start(p.client, "Status", NULL, 0, on_told, &told), 0);
         brood_client_close(p.client);
         p.client = NULL;
-        assert_int_equal(told.n, n + 1); /* each is told how it ended */
+        assert_int_equal(told.n, n + 2); /* each is told how it ended */
         assert_int_equal(told.result, -ECANCELED);
         pair_end(&p);
 }
@@ -501,8 +510,9 @@ static void both_sides_may_be_full(void **state UNUSED)
         pthread_t peer;
 
         for (int i = 0; i < 3000; i++)
-                assert_int_equal(brood_client_start(p.client, "Status", "{\"a\":\"...............\"}",
-                                                    0, on_told, &told),
+                assert_int_equal(brood_client_start(p.client, "Status",
+                                                    "{\"a\":\"...............\"}", 0, on_told,
+                                                    &told),
                                  0);
         assert_int_equal(pthread_create(&peer, NULL, echo_stubbornly, &p.peer), 0);
         while (brood_client_pending(p.client)) {

@@ -23,6 +23,7 @@
  *   -EBADMSG     what came is no reply; -EMSGSIZE it is larger than the limit. Both end the
  *                connection.
  *   -ECONNREFUSED, -ENOENT, -EACCES, …   what connect(2) says
+ *   -ENOTCONN    the connection was lost before, and cannot be made anew
  *   -EDEADLK     a function that waits was called where the client is at work: from a BroodReplied
  *   -ECHILD      the client was opened before fork() by the parent: open one of your own
  *   -ENOMEM
@@ -55,7 +56,7 @@ typedef struct BroodClient BroodClient;
 int brood_client_open(BroodClient **ret, const char *socket);
 
 /* The same with a connected stream socket, which the client then owns (also if this fails). It is
- * never connected anew. */
+ * never connected anew, and what says "on a connection of its own" runs on this one. */
 int brood_client_open_fd(BroodClient **ret, int fd);
 
 /* Closes it. Calls that were started and are not answered are told -ECANCELED. May be called from a
@@ -211,9 +212,8 @@ int brood_client_run(BroodClient *client, const char *handler, const char *args,
 int brood_client_run_spec(BroodClient *client, const BroodSpec *spec, BroodRecord **ret);
 
 /* Told of one job; `index` is its place in ids[] or in the list. It owns the record. 0: go on;
- * anything else stops, and is what the function returns. It may use the client, but not close it;
- * of a client that was opened from a descriptor, no function that waits in brood_client_wait_many()
- * (-EDEADLK). */
+ * anything else stops, and is what the function returns. It may use the client, but not close it
+ * (where brood_client_wait_many() has but this connection, not wait either: -EDEADLK). */
 typedef int (*BroodVisit)(BroodRecord *record, size_t index, void *context);
 
 /* Waits for n jobs and tells of each: in the order in which they end, or (`ordered`) in that of the
