@@ -206,7 +206,7 @@ def test_started_calls_hear_of_a_lost_connection():
         d.kill()
         d.start()
         ended(p)
-        for job in d.call("List", state="running")["jobs"]:
+        for job in d.call("List")["jobs"]:
             d.call("Cancel", id=job["id"], force=True)
 
 
