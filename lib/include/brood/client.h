@@ -226,7 +226,8 @@ int brood_client_wait_many(BroodClient *client, const BroodId *ids, size_t n, in
 int brood_client_get(BroodClient *client, const char *id, BroodRecord **ret);
 
 /* Ends a job that has not ended; `force` without being polite first. *ret (may be NULL) is the
- * state that it has now. */
+ * state that it has now. One that has ended: io.brood.WrongState, with its state; that may also be
+ * the end of a cancel that was repeated (brood_client_set_patience()). */
 int brood_client_cancel(BroodClient *client, const char *id, int force, BroodState *ret);
 
 /* Puts a job back in the queue that has failed, was cancelled, … (io.brood.WrongState if not). */
