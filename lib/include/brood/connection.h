@@ -24,6 +24,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct BroodConnection BroodConnection;
 
@@ -76,6 +77,7 @@ int brood_poll(BroodConnection *connection, int64_t timeout_usec);
 /* Closes this end (Python: close()). */
 void brood_connection_free(BroodConnection *connection);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

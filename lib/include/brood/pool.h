@@ -32,6 +32,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct BroodPool BroodPool;
 
@@ -175,6 +176,7 @@ void brood_pool_free(BroodPool *pool);
 /* Workers that live, up to n pids of them; returns how many there are. */
 unsigned brood_pool_pids(BroodPool *pool, pid_t *pids, unsigned n);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

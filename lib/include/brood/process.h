@@ -55,6 +55,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct BroodProcess BroodProcess;
 
@@ -168,6 +169,7 @@ const BroodParent *brood_process_parent(void);
 /* CPUs that this process may use (Python: os.process_cpu_count()). */
 unsigned brood_cpu_count(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

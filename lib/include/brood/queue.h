@@ -21,6 +21,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct BroodQueue BroodQueue;
 
@@ -63,6 +64,7 @@ int brood_queue_done(BroodQueue *queue);
  * as done. No other thread may be in a function of it. */
 void brood_queue_free(BroodQueue *queue);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

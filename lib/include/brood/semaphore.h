@@ -30,6 +30,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct BroodSemaphore BroodSemaphore;
 
@@ -62,6 +63,7 @@ int brood_semaphore_value(const BroodSemaphore *semaphore);
  * process do (Python: they are lost). No other thread may be in a function of it. */
 void brood_semaphore_free(BroodSemaphore *semaphore);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

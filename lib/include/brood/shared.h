@@ -20,6 +20,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct BroodShared BroodShared;
 
@@ -83,6 +84,7 @@ void *brood_heap_at(const BroodHeap *heap, uint64_t block);
 size_t brood_heap_used(const BroodHeap *heap);
 void brood_heap_free(BroodHeap *heap);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
