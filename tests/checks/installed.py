@@ -24,7 +24,13 @@ etc/brood/pools/celsius.pool
 etc/brood/pools/exec.pool
 etc/brood/recurring/
 include/brood/client.h
+include/brood/connection.h
 include/brood/handler.h
+include/brood/pool.h
+include/brood/process.h
+include/brood/queue.h
+include/brood/semaphore.h
+include/brood/shared.h
 LIB/brood/modules/celsius.so
 LIB/brood/modules/diag.so
 LIB/libbrood.so
@@ -57,6 +63,15 @@ share/doc/brood/recurring/example.conf
 PROMISED_OF = {
     "packaging/man": """
 share/man/man1/broodctl.1
+share/man/man3/brood_client.3
+share/man/man3/brood_connection.3
+share/man/man3/brood_handler.3
+share/man/man3/brood_pool.3
+share/man/man3/brood_pool_map.3
+share/man/man3/brood_process.3
+share/man/man3/brood_queue.3
+share/man/man3/brood_semaphore.3
+share/man/man3/brood_shared.3
 share/man/man5/brood.conf.5
 share/man/man5/brood.pool.5
 share/man/man7/io.brood.7

@@ -6,7 +6,9 @@ import re
 
 from harness import build, source, unless
 
-PAGES = ("broodctl.1", "brood.conf.5", "brood.pool.5", "io.brood.7", "broodd.8")
+HEADERS = ("client", "connection", "handler", "pool", "process", "queue", "semaphore", "shared")
+PAGES = ("broodctl.1", "brood.conf.5", "brood.pool.5", "io.brood.7", "broodd.8",
+         *("brood_%s.3" % name for name in HEADERS))
 
 
 def page_path(page):

@@ -77,6 +77,7 @@ def test_commands_print_what_is_shown():
         for command, shown in commands:
             assert shown, (title, command)
             got = typed(command)
-            assert fits(shown, got), "%s\n%s\nprints\n%s\nand not\n%s" % (title, command, got, shown)
+            assert fits(shown, got), "\n".join([title, command, "prints", got, "and not", shown])
             n += 1
+    wait_gone(descendants(os.getpid()))  # a child whose parent is killed outlives the command
     assert n >= 25, n

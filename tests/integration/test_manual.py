@@ -46,6 +46,8 @@ def test_pages_are_well_formed():
         name, number = page.rsplit(".", 1)
         assert "%s(%s)" % (name, number) in text and "NAME" in text, page
         assert not re.search(r"^@", text, re.M), (page, "a directive was not replaced")
+        if number == "3":  # ** is C there
+            text = text.replace("**", "*")
         assert not re.search(r"[\w.]\*_|_\*[\w.]|\*\*", text), (page, "markup is left")
         for line in text.splitlines():
             assert len(line) <= 140, (page, line)

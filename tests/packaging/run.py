@@ -103,6 +103,16 @@ def test_what_helps_people_is_in_the_package(p):
     assert not any("site-functions" in path for path in paths)
 
 
+def test_the_librarys_manual_comes_with_its_headers(p):
+    """Section 3 is in libbrood-dev: a page for each header, and one for each of its functions."""
+    paths = {path.split(" -> ")[0] for _, _, path in p.files["libbrood-dev"]}
+    headers = {os.path.basename(path)[:-2] for path in paths if path.endswith(".h")}
+    for name in headers | {"pool_map", "queue_put", "task_fail"}:
+        assert "/usr/share/man/man3/brood_%s.3.gz" % name in paths, name
+    assert "/usr/share/doc/libbrood-dev/examples/squares.c" in paths, sorted(paths)
+    assert not any("/man3/" in path for _, _, path in p.files["broodd"])
+
+
 def test_each_file_is_in_one_package(p):
     """Two packages with one file can not be installed together."""
     all_files = [path for name in PACKAGES for mode, _, path in p.files[name] if mode[0] != "d"]
@@ -127,6 +137,9 @@ def test_files_are_in_their_packages(p):
                   r" /usr/share/doc/broodd/copyright",
         "libbrood0": r"/usr/lib/[^/]+/libbrood\.so\.0 /usr/lib/[^/]+/libbrood\.so\.0\.\d+\.\d+",
         "libbrood-dev": r"/usr/include/brood/client\.h /usr/include/brood/handler\.h"
+                        r" /usr/include/brood/connection\.h /usr/include/brood/pool\.h"
+                        r" /usr/include/brood/process\.h /usr/include/brood/queue\.h"
+                        r" /usr/include/brood/semaphore\.h /usr/include/brood/shared\.h"
                         r" /usr/lib/[^/]+/libbrood\.so /usr/lib/[^/]+/pkgconfig/brood\.pc",
     }
     for name, patterns in wanted.items():

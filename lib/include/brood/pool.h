@@ -151,6 +151,8 @@ typedef struct BroodImap BroodImap;
  * than keeps the workers busy. */
 typedef int (*BroodNext)(void *context, BroodBytes *ret);
 
+/* Runs it on what `next` gives; `ordered` 0: results come as they are ready. `chunk` 0: 1 (Python:
+ * imap(), imap_unordered()). */
 int brood_pool_imap(BroodPool *pool, BroodFunction function, BroodNext next, void *context,
                     size_t chunk, int ordered, BroodImap **ret);
 /* 1 with *ret, and *ret_index the number of its input from 0 (may be NULL); 0 at the end;

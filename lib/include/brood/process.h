@@ -122,7 +122,7 @@ int brood_process_terminate(BroodProcess *process);
 int brood_process_kill(BroodProcess *process);
 int brood_process_signal(BroodProcess *process, int signal);
 
-/* (Python: is_alive()) */
+/* Has it not ended yet? (Python: is_alive()) */
 bool brood_process_is_alive(BroodProcess *process);
 
 /* 0 with *ret: its exit code, or -N if signal N ended it, or 255 if nobody can know: the program
@@ -130,7 +130,7 @@ bool brood_process_is_alive(BroodProcess *process);
  * runs (Python: exitcode). */
 int brood_process_exit_code(BroodProcess *process, int *ret);
 
-/* (Python: pid, name, daemon) */
+/* What it was started as; the name belongs to the BroodProcess (Python: pid, name, daemon). */
 pid_t brood_process_pid(const BroodProcess *process);
 const char *brood_process_name(const BroodProcess *process);
 bool brood_process_daemon(const BroodProcess *process);

@@ -38,7 +38,8 @@ typedef struct BroodSemaphore BroodSemaphore;
 
 enum { BROOD_SEMAPHORE_MAX = 32767 }; /* units (Python: SEM_VALUE_MAX is larger) */
 
-/* (Python: Semaphore(value), BoundedSemaphore(value)). -EINVAL: more than BROOD_SEMAPHORE_MAX. */
+/* So many units to begin with; a bounded one never has more (Python: Semaphore(value),
+ * BoundedSemaphore(value)). -EINVAL: more than BROOD_SEMAPHORE_MAX. */
 int brood_semaphore_new(BroodSemaphore **ret, unsigned value, int bounded);
 
 /* A mutual exclusion that is not recursive (Python: Lock()); one that is: by the same thread any
@@ -52,9 +53,9 @@ int brood_recursive_lock_new(BroodSemaphore **ret);
 int brood_semaphore_open(BroodSemaphore **ret, int fd);
 int brood_semaphore_fd(const BroodSemaphore *semaphore);
 
-/* (Python: acquire(block, timeout)) */
+/* Takes a unit; waits for one (Python: acquire(block, timeout)). */
 int brood_semaphore_acquire(BroodSemaphore *semaphore, int64_t timeout_usec);
-/* (Python: release()) */
+/* Gives a unit back (Python: release()). */
 int brood_semaphore_release(BroodSemaphore *semaphore);
 /* Units that could be acquired at this moment (Python: get_value()). */
 int brood_semaphore_value(const BroodSemaphore *semaphore);

@@ -34,6 +34,7 @@ int brood_shared_new(BroodShared **ret, size_t size);
 int brood_shared_open(BroodShared **ret, int fd, int readonly);
 int brood_shared_fd(const BroodShared *shared);
 
+/* Where it is mapped here, and how many bytes it has (Python: buf, size). */
 void *brood_shared_data(const BroodShared *shared);
 size_t brood_shared_size(const BroodShared *shared);
 
@@ -41,6 +42,8 @@ size_t brood_shared_size(const BroodShared *shared);
  * writable (F_SEAL_FUTURE_WRITE). */
 int brood_shared_seal(BroodShared *shared);
 
+/* Unmaps it and forgets it here; it lives as long as somebody has it (Python: close(); there is
+ * nothing to unlink()). */
 void brood_shared_free(BroodShared *shared);
 
 /* One value or array with a lock of its own (Python: Value(…), Array(…), with .get_lock()): the
@@ -53,6 +56,7 @@ int brood_value_new(BroodValue **ret, size_t element_size, size_t n);
 /* As brood_semaphore_open() has it. */
 int brood_value_open(BroodValue **ret, int fd);
 int brood_value_fd(const BroodValue *value);
+/* Where an element is mapped here, and how many there are (Python: value, [i], len()). */
 void *brood_value_at(const BroodValue *value, size_t i); /* NULL: beyond the end */
 size_t brood_value_length(const BroodValue *value);
 /* As brood_semaphore_acquire() and _release() of a recursive lock: -ETIMEDOUT, -EPERM. */
@@ -82,6 +86,7 @@ int brood_heap_release(BroodHeap *heap, uint64_t block);
 void *brood_heap_at(const BroodHeap *heap, uint64_t block);
 /* Bytes in blocks, with what they cost. */
 size_t brood_heap_used(const BroodHeap *heap);
+/* Forgets it here, with its blocks; it lives as long as somebody has it. */
 void brood_heap_free(BroodHeap *heap);
 
 #pragma GCC visibility pop
