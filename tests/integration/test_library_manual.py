@@ -80,7 +80,8 @@ def test_the_words_are_those_of_the_header():
 
 def test_python_names():
     """What corresponds to it in Python stands at the end of the page."""
-    for name, function, python in (("queue", "brood_queue_put", "put(block, timeout), put_nowait()"),
+    for name, function, python in (("queue", "brood_queue_put",
+                                    "put(block, timeout), put_nowait()"),
                                    ("pool", "brood_pool_map", "map()"),
                                    ("process", "brood_process_join", "join()"),
                                    ("connection", "brood_poll", "poll()"),
