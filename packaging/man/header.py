@@ -7,8 +7,9 @@
     header.py links DIR HEADER          for each function a page that is the header's
 
 What a header says is what its page says: its first comment is the description; a comment, and the
-declarations straight below it, are an entry; a comment /* --- words --- */ is a heading; the
-declarations of types and constants are shown with theirs.
+declarations straight below it, are an entry; a comment /* --- words --- */ is a heading, with what
+follows in it; a comment that nothing stands below is text between entries. Types and constants are
+shown with what was said of them.
 """
 
 import os
@@ -59,6 +60,13 @@ class Entry:
         return found
 
 
+class Text:
+    """A heading ("": none), and words that belong to no declaration."""
+
+    def __init__(self, heading, words):
+        self.heading, self.words = heading, words
+
+
 def shown(code):
     """A macro is shown as it is used: what it is made of is nobody's business."""
     if code.startswith("#define") and "\\\n" in code:
@@ -107,18 +115,22 @@ def end_of_declaration(text, at):
 
 
 def parse(path):
-    """(what the header is, [heading or Entry])."""
+    """(what the header is, [Text or Entry])."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
     body = text.split("#pragma once\n", 1)[1]
     body = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", body, flags=re.S)
     essay, parts, words, last = None, [], "", None
     for blank, kind, piece in pieces(body):
-        heading = re.fullmatch(r"/\* --- (.*?) --- \*/", piece, re.S)
+        heading = re.fullmatch(r"/\* --- (.*?) ---(?:\n \*)?(.*?)\*/", piece, re.S)
+        if kind == "comment" and words:
+            parts.append(Text("", words))
         if kind == "comment" and essay is None:
             essay = words_of(piece)
         elif heading:
-            parts.append(" ".join(heading.group(1).replace("\n *", " ").split()))
+            parts.append(Text(" ".join(heading.group(1).replace("\n *", " ").split()),
+                              re.sub(r"^ ?\* ?", "", heading.group(2), flags=re.M).strip("\n")
+                              .rstrip()))
             words, last = "", None
         elif kind == "comment":
             words, last = words_of(piece), None
@@ -129,7 +141,7 @@ def parse(path):
                 last = Entry(words, shown(piece))
                 parts.append(last)
             words = ""
-    return essay, parts
+    return essay, parts + [Text("", words)] * bool(words)
 
 
 # --- scdoc ---
@@ -164,6 +176,12 @@ def entry(part):
         "\n" + paragraphs(part.words, "\t") if part.words else "\n")
 
 
+def section(text):
+    heading = text.heading and text.heading[0].upper() + text.heading[1:]
+    return ("## %s\n\n" % escaped(heading) if heading else "") + (
+        paragraphs(text.words) if text.words else "")
+
+
 def page(version, path):
     name = os.path.basename(path)[:-2]
     essay, parts = parse(path)
@@ -177,8 +195,7 @@ def page(version, path):
     out += literal("\n".join(part.bare() for part in entries if part.functions()))
     out += "\n# DESCRIPTION\n\n" + paragraphs(essay)
     for part in parts:
-        heading = isinstance(part, str)
-        out += "## %s\n\n" % escaped(part[0].upper() + part[1:]) if heading else entry(part)
+        out += section(part) if isinstance(part, Text) else entry(part)
     python = [(part.functions(), part.python()) for part in entries]
     python = [(names, said) for names, said in python if names and said]
     if python:

@@ -78,6 +78,38 @@ def test_the_words_are_those_of_the_header():
             assert not {word for word in missing if word.lower() not in lower}, (name, missing)
 
 
+def test_headings_and_what_stands_alone():
+    """A heading may have words, and a comment that nothing stands below is not lost."""
+    d = Daemon({}, start=False)
+    try:
+        path, out = d.write("some.h", """#pragma once
+/* Some. Thing. */
+
+/* Stands alone. */
+
+/* --- a heading ---
+ *
+ * With words:
+ *
+ *     and(code);
+ */
+
+/* Does it. */
+int brood_some(void);
+
+/* The last. */
+"""), d.path("page")
+        assert make("page", "0", path, out).returncode == 0
+        with open(out, encoding="utf-8") as f:
+            text = f.read()
+        text = text.split("# DESCRIPTION\n\n", 1)[1].split("# SEE ALSO", 1)[0]
+        assert text == ("Some. Thing.\n\nStands alone.\n\n## A heading\n\nWith words:\n\n"
+                        "```\nand(code);\n```\n\n*brood_some*()\n\t```\n\tint brood_some(void);"
+                        "\n\t```\n\n\tDoes it.\n\nThe last.\n\n"), text
+    finally:
+        d.end()
+
+
 def test_python_names():
     """What corresponds to it in Python stands at the end of the page."""
     for name, function, python in (("queue", "brood_queue_put",
