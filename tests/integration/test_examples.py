@@ -179,6 +179,34 @@ def test_hello():
         assert "'name' has to be a string" in str(job), job
 
 
+def shared_names():
+    """What has a name that outlives processes: POSIX shared memory and semaphores, System V's."""
+    names = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    for kind in ("msg", "sem", "shm"):
+        with open("/proc/sysvipc/" + kind, encoding="ascii") as f:
+            names |= {kind + " " + line.split()[1] for line in f.readlines()[1:]}
+    return names
+
+
+def test_nothing_is_left_of_a_program_that_is_killed():
+    """The parent is killed at some moment: its children end, and nothing with a name is left."""
+    before = shared_names()
+    for name in ("queue", "celsius", "squares", "map_files"):
+        arguments = {"celsius": ["64", "forkserver"],
+                     "map_files": glob.glob(source("lib", "*", "*"))}
+        for moment in range(1, 9):
+            p = subprocess.Popen([example(name), *arguments.get(name, [])],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                p.wait(moment * 0.002)
+            family = descendants(p.pid)
+            p.kill()
+            p.wait()
+            wait_gone(family + descendants(os.getpid()))
+    until(lambda: shared_names() <= before, "no names but those of before")  # of others, too
+
+
 # --- as somebody has it who has installed brood ---
 
 @contextlib.contextmanager
