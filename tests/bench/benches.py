@@ -225,6 +225,47 @@ def backlogs():
     yield theirs("fsync50ms", "50", lambda env, site: Beanstalkd(env, site, "50"))
 
 
+# --- libbrood's multiprocessing, and Python's ---
+
+MP_PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mp_peer.py")
+PYTHON = next(filter(os.path.exists, ("/usr/bin/python3", sys.executable)))  # Debian's
+METHODS = "fork", "spawn", "forkserver"
+
+# What, how many of them for libbrood, for Python, and in a smoke run: about a second each.
+MULTIPROCESSING = [
+    ("apply", 50000, 10000, 200),
+    ("map", 2000000, 200000, 2000),
+    ("queue", 1000000, 100000, 1000),
+    ("pipe100", 500000, 100000, 1000),
+    ("pipe1m", 3000, 1500, 20),
+    ("recover", 20, 9, 2),
+] + [(what, m, m, m) for what in ("start", "memory") for m in METHODS]
+
+
+def multiprocessing():
+    def figures(peer, program, what, n, small):
+        def run(env):
+            argv = [what, str(small if env.smoke else n)]
+            if program:
+                lines = env.run(program, argv)
+            else:
+                done = subprocess.run([PYTHON, "-B", MP_PEER, *argv], stdout=subprocess.PIPE,
+                                      text=True, timeout=60)
+                if done.returncode:
+                    raise RuntimeError("mp_peer.py %s: exit status %d" % (argv, done.returncode))
+                lines = [line.split() for line in done.stdout.splitlines()]
+            for metric, value, unit in lines:
+                yield "mp/" + metric, float(value), unit
+        return Bench("multiprocessing", peer, what, run)
+    for what, ours, theirs, small in MULTIPROCESSING:
+        yield figures("brood", "brood-mp", what, ours, small)
+        yield figures("cpython", None, what, theirs, small)
+
+
+MP_METRICS = [w for w, *_ in MULTIPROCESSING if w not in ("start", "memory")] + [
+    what + m for what in ("start8-", "memory-") for m in METHODS]
+
+
 # --- the machine ---
 
 def synced_writes(path, new, n):
@@ -261,6 +302,7 @@ GROUPS = {
     "durable-submit": durable_submit,
     "durable-cycle": durable_cycle,
     "backlog": backlogs,
+    "multiprocessing": multiprocessing,
 }
 
 # One of brood's figures over one of beanstalkd's, under like conditions.
