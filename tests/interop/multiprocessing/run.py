@@ -24,7 +24,7 @@ PYTHON = next(filter(os.path.exists, ("/usr/bin/python3", sys.executable)))  # D
 LIMIT = 60  # seconds, of a case that takes less than three
 
 
-# A case ends in the middle of things, as Python's do, so what is not freed is no fault of the library.
+# A case ends in the middle of things, as Python's do: that something is not freed says nothing.
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
 
 
