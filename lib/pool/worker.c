@@ -148,10 +148,10 @@ static void flush_if_old(PoolWorker *w)
 {
         usec_t now = clock_monotonic();
 
+        if (now - w->oldest > RESULTS_AGE)
+                flush_results(w);
         if (w->page->filled == w->page->base)
                 w->oldest = now;
-        else if (now - w->oldest > RESULTS_AGE)
-                flush_results(w);
 }
 
 /* --- tasks --- */
