@@ -221,11 +221,21 @@ static int say_who_holds(Supervisor *s, int fd, const char *path)
                     path, text[0] ? text : "unknown");
 }
 
-/* Held, through its descriptor, by us, the fork servers and the workers: whoever gets it knows that
- * the tree before it is gone. */
+/* Two locks on one file, which know nothing of each other. The one of fcntl(2) is ours alone. The
+ * one of flock(2) is held by the fork servers and workers, too, through a descriptor by which they
+ * can only read: whoever gets it knows that the tree before it is gone. A worker that lets go of it
+ * lets nobody in while we live. */
+static bool take_locks(int own, int tree)
+{
+        struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+        return fcntl(own, F_OFD_SETLK, &whole) == 0 && flock(tree, LOCK_EX | LOCK_NB) == 0;
+}
+
 static int lock_state_directory(Supervisor *s)
 {
-        AUTO(fd_close) int fd = -1;
+        AUTO(fd_close) int own = -1;
+        AUTO(fd_close) int tree = -1;
         char path[4096], pid[32];
         int n = make_directory(s->options.state_directory, 0700);
 
@@ -233,18 +243,20 @@ static int lock_state_directory(Supervisor *s)
                 return fail(s, n, "%s can not be made: %s", s->options.state_directory,
                             strerror(-n));
         (void)snprintf(path, sizeof(path), "%s/lock", s->options.state_directory);
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0)
+        own = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        tree = own < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+        if (tree < 0)
                 return fail(s, -errno, "%s: %s", path, strerror(errno));
-        for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+        for (int waited = 0; !take_locks(own, tree); waited += LOCK_STEP_MS) {
                 if (waited >= LOCK_WAIT_MS)
-                        return say_who_holds(s, fd, path);
+                        return say_who_holds(s, own, path);
                 (void)poll(NULL, 0, LOCK_STEP_MS);
         }
         n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0)
+        if (ftruncate(own, 0) < 0 || pwrite(own, pid, (size_t)n, 0) < 0)
                 log_warning("%s: %s", path, strerror(errno)); /* it is only for people */
-        s->pools.lock_fd = MOVE_FD(fd);
+        s->own_lock = MOVE_FD(own);
+        s->pools.lock_fd = MOVE_FD(tree);
         return 0;
 }
 
@@ -366,6 +378,7 @@ static int set_up(Supervisor *s)
         list_init(&s->next_reload_calls);
         lifecycle_init(&s->lifecycle);
         s->listener.fd = -1;
+        s->own_lock = -1;
         core_init(&s->core, &none);
         if (orphans_adopt() < 0 || make_loop(s) < 0 || announce_loop(s) < 0 ||
             pools_init(&s->pools, &s->core, &s->turn) < 0)
@@ -426,6 +439,7 @@ static void tear_down(Supervisor *s)
         if (s->base)
                 event_base_free(s->base);
         fd_close(s->pools.lock_fd);
+        fd_close(s->own_lock);
         fd_close(s->pools.runtime_dir);
 }
 

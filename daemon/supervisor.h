@@ -43,6 +43,7 @@ typedef struct Supervisor {
         struct event *signals[4], *core_timer, *stop_timer;
         struct event *log_ready; /* the journal has room again; NULL: lines go elsewhere */
         usec_t armed; /* what core_timer is set to */
+        int own_lock;   /* of the state directory, that no child has */
         bool listening; /* clients are served */
         bool dirty;
 } Supervisor;

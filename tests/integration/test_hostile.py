@@ -103,6 +103,23 @@ def test_a_worker_ends_after_it_was_born():
         prove_disbelieved(d, "it tells of the end of a worker that was not born")
 
 
+def test_who_lets_go_of_the_lock_lets_nobody_in():
+    """A module has the descriptor by which its tree holds the state directory: it can only read by
+    it, and a second daemon is refused though it has let go."""
+    need_root()
+    with Daemon(lies("unlock")) as d:
+        d.wait_log("unlocked: 1")
+        done = subprocess.run([build("daemon", "broodd"), "--config=" + d.path("config"),
+                               "--socket=" + d.path("other.sock"),
+                               "--state-directory=" + d.path("state"),
+                               "--runtime-directory=" + d.path("run")], env=d.environment(),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=slow(20), check=False)
+        assert done.returncode == 1, done
+        assert "is held by another daemon" in done.stderr, done.stderr
+        assert shell(d, "echo here")["result"]["stdout"] == "here\n"
+
+
 # --- cgroups ---
 
 # As a command: groups beside its own one, wide and deep, until there are no more. Prints how many.
