@@ -32,7 +32,10 @@ int cgroup_open(int parent, const char *name)
 
 int cgroup_make(int parent, const char *name)
 {
-        if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+        /* Whatever our umask: a worker of another user opens files in it. */
+        if (mkdirat(parent, name, 0755) == 0)
+                (void)fchmodat(parent, name, 0755, 0);
+        else if (errno != EEXIST)
                 return -errno;
         return cgroup_open(parent, name);
 }

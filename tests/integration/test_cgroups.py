@@ -82,7 +82,7 @@ def test_workers_of_another_user_enter_with_their_own_rights():
         d = Daemon(pools, start=False)
         os.chmod(d.directory, 0o755)
         with d:
-            tree.start(d)
+            tree.start(d, wrap=["/bin/sh", "-c", "umask 077; exec \"$@\"", "sh"])
             for name in pools:
                 for w in d.workers(name):
                     group = "pool-%s/%s.%d" % (name, w["name"].rpartition(".")[2],
