@@ -164,7 +164,7 @@ integration() {
         shift
         log=$logs/integration-$name.log
         BROOD_BUILD=$work/$name PYTHONDONTWRITEBYTECODE=1 \
-                python3 tests/integration/run.py -j2 "$@" >"$log" 2>&1
+                python3 tests/integration/run.py -j3 "$@" >"$log" 2>&1
         grep -v '^ok ' "$log"
         set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
         count "integration-$name" "${1:-0}" "${2:-1}" "${3:-0}"

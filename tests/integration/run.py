@@ -60,6 +60,7 @@ def end_all(pids):
 def run_here(function):
     """Runs one test in this process. Returns the exit status: 0, 1, or 77 if it was skipped."""
     harness.become_subreaper()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it
     status = 0
     try:
         function()
