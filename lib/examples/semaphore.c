@@ -44,5 +44,8 @@ int main(void)
                 a.balance[1] = 100 - a.balance[0];
         }
         printf("put right: %d + %d\n", a.balance[0], a.balance[1]);
-        return brood_semaphore_release(a.lock);
+        brood_semaphore_release(a.lock);
+        brood_semaphore_free(a.lock);
+        brood_shared_free(memory);
+        return 0;
 }
