@@ -28,6 +28,22 @@ static void refuse_quota(const Request *r, const char *quota, uint64_t limit)
         varlink_reply_end(r->call, false);
 }
 
+/* Where a limit of the user is the reason. */
+static bool refuse_user(const Request *r, int why)
+{
+        const CoreUserLimits *l = &r->api->core->limits.user;
+
+        if (why == CORE_E_USER_QUEUED)
+                refuse_quota(r, "queued", l->max_queued);
+        else if (why == CORE_E_USER_BYTES)
+                refuse_quota(r, "bytes", l->max_bytes);
+        else if (why == CORE_E_USER_RATE)
+                refuse_quota(r, "rate", l->max_rate);
+        else
+                return false;
+        return true;
+}
+
 bool request_within_quota(const Request *r, const Job *job)
 {
         Core *core = r->api->core;
@@ -36,19 +52,15 @@ bool request_within_quota(const Request *r, const Job *job)
 
         if (!e && user)
                 e = user_take_rate(core, user, 1, r->now);
-        if (e == CORE_E_USER_QUEUED)
-                refuse_quota(r, "queued", core->limits.user.max_queued);
-        else if (e == CORE_E_USER_BYTES)
-                refuse_quota(r, "bytes", core->limits.user.max_bytes);
-        else if (e)
-                refuse_quota(r, "rate", core->limits.user.max_rate);
-        return !e;
+        return !refuse_user(r, e);
 }
 
 static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *missing)
 {
         const CoreLimits *limits = &r->api->core->limits;
 
+        if (refuse_user(r, why))
+                return;
         switch (why) {
         case CORE_E_QUEUE_FULL:
                 api_error_int(r->call, "io.brood.QueueFull", "limit", (int64_t)limits->max_queued);
@@ -59,15 +71,6 @@ static void refuse(const Request *r, int why, const JobSpec *spec, const Uuid *m
                 break;
         case CORE_E_BYTES_FULL:
                 api_error_int(r->call, "io.brood.QueueFull", "limit", (int64_t)limits->max_bytes);
-                break;
-        case CORE_E_USER_QUEUED:
-                refuse_quota(r, "queued", limits->user.max_queued);
-                break;
-        case CORE_E_USER_BYTES:
-                refuse_quota(r, "bytes", limits->user.max_bytes);
-                break;
-        case CORE_E_USER_RATE:
-                refuse_quota(r, "rate", limits->user.max_rate);
                 break;
         case CORE_E_NO_BLOCKER:
                 api_error_string(r->call, "io.brood.NoSuchJob", "id",
