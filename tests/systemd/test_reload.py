@@ -46,11 +46,24 @@ def test_reload_refuses_a_bad_config(m):
     until(lambda: "diag.pool" not in m.show("StatusText"), "STATUS speaks of it no more")
 
 
+# Fork servers that do not begin while a file is there.
+HELD = """#!/bin/sh
+while [ -e /etc/brood/hold ]; do sleep 0.05; done
+exec /usr/libexec/brood/brood-forkserver "$@"
+"""
+
+
 def test_the_state_is_reloading_meanwhile(m):
     """While a reload goes on, systemd knows it: RELOADING=1, then READY=1."""
-    m.pool("slow", SLOW % 2)
+    m.write("/usr/local/lib/brood-test/libexec/brood-forkserver", HELD, 0o755)
+    m.drop_in("[Service]\nEnvironment=BROOD_LIBEXEC=/usr/local/lib/brood-test/libexec\n")
+    m.restart()
+    m.write("/etc/brood/hold", "")
+    m.pool("more", MORE.replace("fail", "leak"))
+    m.pool("diag", LESS)
     reload = m.begin("systemctl", "reload", SERVICE)
     until(lambda: m.is_active() == "reloading", "it is reloading")
+    m.run("rm", "/etc/brood/hold")
     assert reload.wait(timeout=20) == 0
     until(lambda: m.is_active() == "active", "it is active again")
     assert m.call("echo", {"x": 1}) == {"x": 1}
