@@ -248,6 +248,7 @@ static void refused(Core *core, Job *job, usec_t now)
 
 static void admitted(Core *core, Job *job, usec_t now)
 {
+        job->handler->figures.submitted++;
         core_place(core, job, now);
         core_event(core, job, EVENT_ADMITTED);
         if (job->claim && !job->cancel_asked) {

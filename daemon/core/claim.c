@@ -252,6 +252,13 @@ void claim_completed(Core *core, Job *job, bool durable, usec_t now)
         claim_return(core, job, now);
 }
 
+static void note_waiting(Job *job, usec_t now)
+{
+        usec_t since = MAX(job->order, job->ready_at);
+
+        histogram_add(&job->handler->figures.waiting, now > since ? now - since : 0);
+}
+
 int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now)
 {
         Attempt *a = job_add_attempt(job);
@@ -264,6 +271,7 @@ int core_begin(Core *core, Job *job, const AttemptBegin *begin, usec_t now)
         a->pid = begin->pid;
         a->pool = job->pool;
         a->started = now;
+        note_waiting(job, now);
         if (!job->history->started)
                 job->history->started = now;
         job->history->progress = -1;

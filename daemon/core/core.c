@@ -302,6 +302,14 @@ static void note_end(Job *job, Attempt *a, AttemptEnd *end, bool untouched, usec
         keep_result(job, end->result);
 }
 
+static void note_figures(const Job *job, const Attempt *a)
+{
+        HandlerFigures *f = &job->handler->figures;
+
+        f->attempts[a->outcome]++;
+        histogram_add(&f->running, a->ended - a->started);
+}
+
 static RetryDecision decide(const Job *job, const AttemptEnd *end, bool untouched, uint64_t random)
 {
         RetryFacts facts = { .outcome = end->outcome,
@@ -330,6 +338,7 @@ int core_settle(Core *core, Job *job, uint32_t number, AttemptEnd *end, usec_t n
         ASSERT(a && a->outcome == OUTCOME_NONE);
         now = MAX(now, a->started); /* whoever tells may have looked at the clock before it began */
         note_end(job, a, end, untouched, now);
+        note_figures(job, a);
         note_breaker(job, end, untouched, now);
         d = decide(job, end, untouched, random);
         job->slot = NULL;
@@ -376,6 +385,7 @@ static void ended(Core *core, Job *job, usec_t now)
 
         table_drop_key(core, job);
         job->pool->done++;
+        job->handler->figures.ended[job->state]++;
         count_bytes(core, job, -(int64_t)job->bytes);
         core_keep(core, job);
         release_dependents(core, job, now);

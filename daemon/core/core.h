@@ -13,6 +13,7 @@
  * not run before its claim is, not ended before its settlement is. */
 
 #include "core/breaker.h"
+#include "core/figures.h"
 #include "core/job.h"
 #include "core/retry.h"
 
@@ -43,6 +44,7 @@ typedef struct CoreHandler {
         HandlerBreaker breaker;
         Heap held; /* ready jobs that wait until somebody serves it, or its breaker closes */
         uint32_t ready; /* jobs of it that are ready, or arriving */
+        HandlerFigures figures;
         List link;
 } CoreHandler;
 
