@@ -83,6 +83,7 @@ static void supervisor_settle(Supervisor *s, usec_t now)
 {
         bool again;
 
+        turn_begin(&s->turn);
         core_tick(&s->core, now);
         do {
                 again = s->dirty || s->api.dirty || s->pools.dirty;
@@ -395,6 +396,8 @@ static int set_up(Supervisor *s)
         if (r == 0)
                 r = open_runtime_directory(s);
         if (r == 0)
+                r = scoreboard_open(s);
+        if (r == 0)
                 r = open_listener(s);
         if (r == 0)
                 r = open_store(s);
@@ -416,6 +419,7 @@ static void tear_down(Supervisor *s)
                 api_fini(&s->api);
         if (s->pools.core)
                 pools_fini(&s->pools);
+        scoreboard_close(s);
         store_close(s->store);
         core_fini(&s->core);
         for (unsigned i = 0; i < s->n_old; i++)
@@ -452,6 +456,7 @@ static void loop(Supervisor *s)
                         s->dirty |= s->listening = listener_start(&s->listener, &s->api) == 0;
                 if (s->dirty || s->api.dirty || s->pools.dirty || s->lifecycle.phase == PHASE_OVER)
                         continue;
+                scoreboard_turn(s);
                 if (event_base_loop(s->base, EVLOOP_ONCE) < 0)
                         log_error("the event loop failed: %s", strerror(errno));
         }

@@ -14,6 +14,7 @@
 #include "lifecycle.h"
 #include "pool/ending.h"
 #include "pool/pools.h"
+#include "scoreboard.h"
 #include "settings/settings.h"
 
 typedef struct SupervisorOptions {
@@ -37,6 +38,7 @@ typedef struct Supervisor {
         Pools pools;
         Api api;
         Listener listener;
+        Scoreboard scoreboard;
         Lifecycle lifecycle;
         EndingLog ending;
         Announce announce;

@@ -11,7 +11,7 @@
 #include "api/client.h"
 #include "api/job_json.h"
 #include "api/methods.h"
-#include "api/proc.h"
+#include "process/proc.h"
 #include "api/wait.h"
 #include "io.brood.h"
 #include "store/store.h"

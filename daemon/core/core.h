@@ -45,6 +45,7 @@ typedef struct CoreHandler {
         Heap held; /* ready jobs that wait until somebody serves it, or its breaker closes */
         uint32_t ready; /* jobs of it that are ready, or arriving */
         HandlerFigures figures;
+        uint32_t number; /* in the order in which they were made, from 0 */
         List link;
 } CoreHandler;
 
@@ -91,6 +92,7 @@ typedef struct CoreJournal {
 typedef struct Core {
         CoreLimits limits;
         List pools, handlers, semaphores;
+        uint32_t n_handlers;
         HashTable ids, keys, users;
         List all;
         List finished;     /* ended and kept for the usual time, oldest first */

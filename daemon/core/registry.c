@@ -125,6 +125,7 @@ CoreHandler *core_handler(Core *core, const char *name)
                 return NULL;
         }
         handler->held = (Heap){ .before = ready_before, .index_of = ready_index };
+        handler->number = core->n_handlers++;
         list_append(&core->handlers, &handler->link);
         return handler;
 }

@@ -113,6 +113,17 @@ int call_simple(Ctl *ctl, const char *method, const char *name, const char *valu
         return call_finish(ctl, ret);
 }
 
+int call_print(const json_t *object)
+{
+        AUTO(free) char *text = json_dumps(object, JSON_COMPACT);
+
+        if (!text)
+                return ctl_no_memory();
+        puts(text);
+        print_flush();
+        return STATUS_DONE;
+}
+
 void reply_print(const Reply *r)
 {
         Buffer b = BUFFER_INIT;

@@ -58,5 +58,8 @@ int call_finish(Ctl *ctl, Reply *ret);
 /* The whole of a call with nothing but (where it is not NULL) one string. Returns a status. */
 int call_simple(Ctl *ctl, const char *method, const char *name, const char *value, Reply *ret);
 
+/* Prints an object as --json prints the parameters of a reply. Returns a status. */
+int call_print(const json_t *object);
+
 /* Prints the parameters on one line. */
 void reply_print(const Reply *r);

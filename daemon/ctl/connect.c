@@ -68,10 +68,18 @@ static int open_client(Ctl *ctl)
         return STATUS_UNREACHABLE;
 }
 
+int connect_find(Ctl *ctl)
+{
+        if (!ctl->socket)
+                ctl->socket = find_socket(ctl->options);
+        return ctl->socket ? STATUS_DONE : ctl_no_memory();
+}
+
 int connect_daemon(Ctl *ctl)
 {
-        ctl->socket = find_socket(ctl->options);
-        return ctl->socket ? open_client(ctl) : ctl_no_memory();
+        int status = connect_find(ctl);
+
+        return status ? status : open_client(ctl);
 }
 
 int connect_again(const Ctl *ctl, Ctl *ret)

@@ -12,6 +12,9 @@ bool connect_to_user(const Options *o);
  * user's daemon if its socket is there, else the system's. Returns a status. */
 int connect_daemon(Ctl *ctl);
 
+/* Only finds out which socket that is: ctl->socket. Returns a status. */
+int connect_find(Ctl *ctl);
+
 /* One more connection to the same daemon: a copy of ctl with a client of its own, to be ended with
  * connect_end(). Returns a status. */
 int connect_again(const Ctl *ctl, Ctl *ret);

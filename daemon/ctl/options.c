@@ -64,6 +64,8 @@ static const OptionType types[N_OPTIONS] = {
         [OPTION_KIND] = { "kind", CHOICE, "job|worker|pool", "only changes of this kind", true,
                           .choices = "job worker pool" },
         [OPTION_STATE_DIRECTORY] = { "state-directory", TEXT, "DIR", "where the store is" },
+        [OPTION_RUNTIME_DIRECTORY] = { "runtime-directory", TEXT, "DIR",
+                                       "where the scoreboard is" },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */

@@ -40,6 +40,7 @@ typedef enum OptionId {
         OPTION_DRY_RUN,
         OPTION_KIND,
         OPTION_STATE_DIRECTORY,
+        OPTION_RUNTIME_DIRECTORY,
         N_OPTIONS
 } OptionId;
 

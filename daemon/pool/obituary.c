@@ -32,6 +32,48 @@ static const char *who_did_it(const Worker *w)
         }
 }
 
+const char *death_cause_name(DeathCause cause)
+{
+        static const char *const names[] = {
+#define CAUSE(name, word) word,
+                DEATH_CAUSES(CAUSE)
+#undef CAUSE
+        };
+
+        return names[cause];
+}
+
+static DeathCause cause_from_outside(const Worker *w)
+{
+        int signal = exit_verdict_signal(&w->verdict);
+
+        if (!w->prepared)
+                return DEATH_START;
+        if (!signal)
+                return DEATH_EXIT;
+        return signal == SIGKILL ? DEATH_KILLED : DEATH_SIGNAL;
+}
+
+DeathCause obituary_cause(const Worker *w)
+{
+        if (w->oom_killed)
+                return DEATH_OOM;
+        switch (w->end) {
+        case END_TIMEOUT:
+                return DEATH_TIMEOUT;
+        case END_CANCEL:
+                return DEATH_CANCEL;
+        case END_NONSENSE:
+                return DEATH_PROTOCOL;
+        case END_START:
+                return DEATH_START;
+        case END_FORKER:
+                return DEATH_FORK_SERVER;
+        default:
+                return cause_from_outside(w);
+        }
+}
+
 static char *out_of_memory(const Worker *w, char *to, size_t size)
 {
         uint64_t max = w->pool->settings->memory_max;

@@ -7,6 +7,28 @@
 #include "core/job.h"
 #include "pool/worker.h"
 
+/* What ended a worker that was not asked to leave: bounded, for those who count. */
+#define DEATH_CAUSES(X)                                                                            \
+        X(EXIT, "exit")               /* it ended by itself */                                     \
+        X(SIGNAL, "signal")           /* it crashed */                                             \
+        X(KILLED, "killed")           /* SIGKILL from outside */                                   \
+        X(OOM, "out_of_memory")       /* SIGKILL by the kernel */                                  \
+        X(TIMEOUT, "timeout")         /* of a job */                                               \
+        X(CANCEL, "cancel")           /* of a job */                                               \
+        X(PROTOCOL, "protocol")       /* it said what is no answer */                              \
+        X(START, "start")             /* before it was ready */                                    \
+        X(FORK_SERVER, "fork_server") /* with its fork server */
+
+typedef enum DeathCause {
+#define CAUSE(name, word) DEATH_##name,
+        DEATH_CAUSES(CAUSE)
+#undef CAUSE
+                N_DEATH_CAUSES,
+} DeathCause;
+
+DeathCause obituary_cause(const Worker *worker);
+const char *death_cause_name(DeathCause cause);
+
 /* Why it ended, in words: "was killed by SIGKILL from outside". Returns `to`. */
 char *obituary_words(const Worker *worker, char *to, size_t size);
 

@@ -19,6 +19,7 @@
 #include "pool/limits.h"
 #include "pool/obituary.h"
 #include "pool/pools.h"
+#include "pool/show.h"
 #include "process/preparation.h"
 
 DEFINE_CLEANUP(Pool, pool_free);
@@ -87,6 +88,7 @@ int pool_new(Pool **ret, Pools *pools, PoolSettings *settings)
         group_make_pool(&pool->group, &pools->cgroups, settings->name);
         pool_adopt(pool, settings);
         list_append(&pools->pools, &pool->link);
+        show_pool_came(pool);
         *ret = MOVE_PTR(pool);
         return 0;
 }
@@ -96,6 +98,7 @@ void pool_free(Pool *pool)
         Forker *f, *next;
 
         list_remove(&pool->link);
+        show_pool_gone(pool);
         if (pool->core && pool->core->owner == pool)
                 pool->core->owner = NULL;
         (void)event_del(&pool->timer);
@@ -476,8 +479,10 @@ static void judge(Pool *pool, Worker *w, usec_t now)
         Seat *seat = &pool->seats[w->seat];
         bool was_open = pool->breaker.open;
 
-        if (!asked_for(w))
+        if (!asked_for(w)) {
                 pool->deaths++;
+                pool->deaths_by[obituary_cause(w)]++;
+        }
         if (seat->worker != w)
                 return;
         seat->worker = NULL;

@@ -20,7 +20,7 @@ typedef struct Seat {
         SeatRestart restart;
 } Seat;
 
-enum { N_POOL_LIMITS = 3 }; /* see pool/limits.c */
+enum { N_POOL_LIMITS = 3 /* see pool/limits.c */, N_DEATHS = 9 /* pool/obituary.h */ };
 
 typedef enum PoolChange {
         CHANGE_NONE,
@@ -59,6 +59,8 @@ typedef struct Pool {
         unsigned forkers_made;         /* so far: their groups are numbered */
         uint64_t limits[N_POOL_LIMITS]; /* that were last put in force */
         uint64_t deaths;               /* of workers, not asked for */
+        uint64_t deaths_by[N_DEATHS];  /* the same by DeathCause */
+        struct BoardPool *shown;       /* on the scoreboard; NULL: there is no room */
         List restart_calls;            /* the api's: who waits for the change to be over */
 } Pool;
 

@@ -40,6 +40,7 @@ typedef struct Pools {
         void (*output)(const Job *job, const JobOutput *output); /* only where somebody does */
         unsigned n_followers; /* of all jobs */
         struct event *stall_timer;
+        struct Board *board; /* where it is shown how all are; NULL: nowhere */
         pid_t *strangers; /* children that we had before we started any (see pools_reap) */
         unsigned n_strangers;
         bool sweeping;                 /* a fork server died: what it had may be falling to us */

@@ -17,6 +17,7 @@
 #include "pool/handler_log.h"
 #include "pool/obituary.h"
 #include "pool/pools.h"
+#include "pool/show.h"
 #include "varlink/json.h"
 #include "varlink/message.h"
 
@@ -98,8 +99,10 @@ static void begin(Slot *slot, usec_t now)
         slot->since = now;
         slot->ladder = (Ladder)LADDER_INIT;
         slot->timed_out = false;
-        if (!job)
+        if (!job) {
+                show_slot(slot);
                 return;
+        }
         worker_new_words(w, job->uid);
         if (core_begin(pools_of(slot)->core, job, &b, now) < 0) {
                 const LogFields fields = worker_fields(w, NULL);
@@ -112,6 +115,7 @@ static void begin(Slot *slot, usec_t now)
         if (timeout_of(job))
                 arm(slot, usec_add(now, timeout_of(job)), now);
         worker_note_state(w, NULL);
+        show_slot(slot);
         if (job->cancel_asked)
                 slot_cancel(slot, job, false, now);
 }
@@ -146,6 +150,7 @@ static void advance(Slot *slot, usec_t now)
         }
         slot_note_idle(slot);
         worker_note_state(slot->worker, NULL);
+        show_slot(slot);
 }
 
 unsigned slot_room(const Slot *slot, usec_t run_usec, unsigned since)
@@ -407,7 +412,6 @@ static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_
                           slot->worker->name, number, uuid_text(&job->id).text);
         }
         handler_log(handler, broken, &job->id, now);
-        slot->worker->jobs_done++;
         pools->dirty = true;
 }
 
@@ -486,6 +490,7 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
         note_speed(handler, now - slot->since);
         if (!end.untouched && (!reply->member || !slice_is(reply->member->name, "NoSuchHandler")))
                 slot->answered++; /* those did not count as begun */
+        slot->worker->jobs_done++;
         advance(slot, now);
         settle(slot, job, number, &end, now);
         if (slot->count == 0)

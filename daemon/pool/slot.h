@@ -46,6 +46,7 @@ typedef struct Slot {
         Ladder ladder;         /* of the first run */
         bool timed_out;        /* why it is on the ladder: its timeout, else a cancel */
         struct event timer;    /* timeout or next rung */
+        struct BoardSlot *shown; /* on the scoreboard; NULL: there is no room */
 } Slot;
 
 int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page);

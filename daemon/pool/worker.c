@@ -21,6 +21,7 @@
 #include "pool/obituary.h"
 #include "pool/pools.h"
 #include "pool/preparation.h"
+#include "pool/show.h"
 #include "pool/words.h"
 #include "process/start.h"
 #include "varlink/json.h"
@@ -65,6 +66,7 @@ static void set_state(Worker *w, WorkerState state)
         for (unsigned i = 0; i < w->n_slots; i++)
                 slot_note_idle(&w->slots[i]);
         worker_note_state(w, NULL);
+        show_worker(w);
         pool_touch(w->pool);
 }
 
@@ -457,6 +459,7 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         arm(w, pool->settings->start_timeout);
         w->forker->n_workers++;
         list_append(&pool->workers, &w->in_pool);
+        show_worker_came(w);
         worker_note_state(w, NULL);
         *ret = MOVE_PTR(w);
         return 0;
@@ -489,6 +492,7 @@ void worker_born(Worker *w, pid_t pid, int pidfd)
 {
         w->pid = pid;
         w->pidfd = pidfd;
+        show_worker(w);
         if (event_assign(&w->exited, w->pool->pools->turn->base, pidfd, EV_READ | EV_PERSIST,
                          on_exited, w) == 0) {
                 (void)event_priority_set(&w->exited, 0);
@@ -569,6 +573,8 @@ void worker_exited(Worker *w, const ExitVerdict *verdict, usec_t now)
 
 void worker_free(Worker *w)
 {
+        if (!list_empty(&w->in_pool))
+                show_worker_gone(w);
         list_remove(&w->in_pool);
         (void)event_del(&w->timer);
         if (w->pidfd >= 0)

@@ -252,6 +252,7 @@ static void note_status(Store *s)
         t->writes += s->writing->n;
         t->last_commit = s->took;
         t->worst_commit = MAX(t->worst_commit, s->took);
+        histogram_add(&t->commit_times, s->took);
 }
 
 /* Has the thread handed back? */

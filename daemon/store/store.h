@@ -54,5 +54,6 @@ typedef struct StoreStatus {
         uint64_t commits, writes; /* of all its transactions, and requests in them */
         uint64_t failures;
         usec_t last_commit, worst_commit; /* how long it took */
+        Histogram commit_times;
 } StoreStatus;
 void store_status(const Store *store, StoreStatus *ret);

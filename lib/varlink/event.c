@@ -11,9 +11,16 @@
 
 enum { KEEP_OUT = 256 * 1024 };
 
+void turn_begin(Turn *turn)
+{
+        if (!*turn->began)
+                *turn->began = clock_steady();
+}
+
 int turn_init(Turn *turn, struct event_base *base)
 {
         turn->base = base;
+        turn->began = &turn->own_began;
         list_init(&turn->dirty);
         turn->bytes = malloc(LINK_READ_SIZE);
         return turn->bytes ? 0 : -ENOMEM;
@@ -52,8 +59,10 @@ static ssize_t read_once(Link *link)
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
         Link *link = context;
-        ssize_t n = read_once(link);
+        ssize_t n;
 
+        turn_begin(link->turn);
+        n = read_once(link);
         if (n > 0)
                 close_received(link);
         else if (n != -EAGAIN && n != -EINTR)

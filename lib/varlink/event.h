@@ -21,8 +21,14 @@ enum { LINK_READ_SIZE = 256 * 1024, LINK_MAX_FDS = 16 };
 typedef struct Turn {
         struct event_base *base;
         List dirty;  /* links with something to send */
+        usec_t *began; /* where it says since when it is under way (steady; 0: it is not). The owner
+                          clears it at the end of the turn, and may have it stand elsewhere */
+        usec_t own_began;
         char *bytes; /* LINK_READ_SIZE, where all of them read */
 } Turn;
+
+/* Something happens in it. */
+void turn_begin(Turn *turn);
 
 /* Returns 0 or -ENOMEM. */
 int turn_init(Turn *turn, struct event_base *base);

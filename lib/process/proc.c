@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "api/proc.h"
+#include "process/proc.h"
 
 #include <fcntl.h>
 #include <stdio.h>
