@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/warnings.h"
 #include "ops/log.h"
 #include "ops/status_line.h"
 #include "store/store.h"
@@ -25,21 +26,6 @@
 enum { RESTLESS_DEATHS = 20 }; /* of a pool's workers; it is not waited for any more */
 
 /* --- what there is to say --- */
-
-static unsigned ready_workers(const Pool *pool)
-{
-        const Worker *w;
-        unsigned n = 0;
-
-        LIST_FOREACH(&pool->workers, w, in_pool)
-                n += w->state == WORKER_SPARE || w->state == WORKER_ACTIVE;
-        return n;
-}
-
-static bool has_minimum(const Pool *pool)
-{
-        return ready_workers(pool) >= pool->min_workers;
-}
 
 /* Of workers and jobs the probe is none that people ask for. */
 static void leave_out_probe(StatusFacts *f, const Probe *p)
@@ -75,7 +61,7 @@ static StatusFacts collect(const Supervisor *s)
                 if (pool->removed)
                         continue;
                 f.pools++;
-                f.serving += !pool->breaker.open && !pool->core->paused && ready_workers(pool) > 0;
+                f.serving += !pool->breaker.open && !pool->core->paused && pool_ready_workers(pool) > 0;
         }
         LIST_FOREACH(&s->core.pools, core, link)
                 f.done += core->done;
@@ -83,26 +69,19 @@ static StatusFacts collect(const Supervisor *s)
         return f;
 }
 
-static void remark_pool(StatusLine *line, const Pool *pool)
+static void remark(void *line, WarningKind kind, const char *subject, const char *message)
 {
-        const char *name = pool->core->name;
-
-        if (pool->breaker.open)
-                status_line_add(line, "pool %s: its workers can not start: %s", name,
-                                pool->start_error);
-        else if (pool->core->paused)
-                status_line_add(line, "pool %s is paused", name);
-        else if (!has_minimum(pool))
-                status_line_add(line, "pool %s has %u of %u workers", name, ready_workers(pool),
-                                pool->min_workers);
+        status_line_add(line, "%s", message);
 }
 
 static void write_status(const Supervisor *s, char *to, size_t size)
 {
         StatusFacts facts = collect(s);
+        StatusLine line;
+        const Warnings remarks = { remark, &line };
         const CoreHandler *h;
         const Pool *pool;
-        StatusLine line;
+        usec_t now = clock_steady();
 
         if (s->announce.failure[0]) {
                 (void)snprintf(to, size, "%s", s->announce.failure);
@@ -112,13 +91,9 @@ static void write_status(const Supervisor *s, char *to, size_t size)
         if (s->lifecycle.phase != PHASE_RUNNING)
                 return;
         LIST_FOREACH(&s->pools.pools, pool, link)
-                if (!pool->removed)
-                        remark_pool(&line, pool);
+                warnings_of_pool(&remarks, pool, now);
         LIST_FOREACH(&s->core.handlers, h, link)
-                if (h->pool && h->breaker.broken)
-                        status_line_add(&line,
-                                        "handler %s is given a rest: its jobs kill their workers",
-                                        h->name);
+                warnings_of_handler(&remarks, h, now);
 }
 
 static void say(Supervisor *s, void (*what)(Service *service, const char *status))
@@ -153,7 +128,7 @@ static usec_t patience(const Supervisor *s)
 static bool is_waited_for(const Pool *pool)
 {
         return !pool->removed && !pool->core->paused && !pool->breaker.open &&
-               pool->deaths < RESTLESS_DEATHS && !has_minimum(pool);
+               pool->deaths < RESTLESS_DEATHS && !pool_has_minimum(pool);
 }
 
 static bool may_be_ready(const Supervisor *s, usec_t now)

@@ -106,10 +106,11 @@ int scoreboard_open(Supervisor *s)
         Scoreboard *b = &s->scoreboard;
         int r = board_open(&b->board, s->pools.runtime_dir, s->options.socket);
 
+        (void)snprintf(b->path, sizeof(b->path), "%s/" BOARD_FILE, s->options.runtime_directory);
         if (r < 0)
-                log_warning("%s/" BOARD_FILE ": %s: broodctl top and workers have to ask the "
-                            "daemon, and it has to answer",
-                            s->options.runtime_directory, strerror(-r));
+                log_warning("%s: %s: broodctl top is blind, and broodctl workers has to ask the "
+                            "daemon",
+                            b->path, strerror(-r));
         if (!b->board.map)
                 return -ENOMEM;
         b->timer = evtimer_new(s->base, on_timer, NULL);

@@ -11,6 +11,7 @@ struct event;
 
 typedef struct Scoreboard {
         Board board;
+        char path[4096];     /* of the file */
         Histogram turns;     /* of the loop, how long each took */
         struct event *timer; /* NULL: there is no loop yet */
         bool armed;          /* something has changed since it was last written */

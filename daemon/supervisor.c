@@ -173,6 +173,13 @@ static const char *api_state(void *context)
         return lifecycle_state(context);
 }
 
+static const char *api_reload_refused(void *context)
+{
+        const Supervisor *s = context;
+
+        return s->announce.refused[0] ? s->announce.refused : NULL;
+}
+
 /* --- the ground --- */
 
 /* Logs why the daemon can not start, and tells who has started it. Returns `error`. */
@@ -369,7 +376,15 @@ static int open_store(Supervisor *s)
 
 static int set_up(Supervisor *s)
 {
-        const ApiLifecycle hooks = { api_reload, api_drain, api_resume, api_state, s };
+        const ApiLifecycle hooks = { .reload = api_reload,
+                                     .drain = api_drain,
+                                     .resume = api_resume,
+                                     .state = api_state,
+                                     .reload_refused = api_reload_refused,
+                                     .state_directory = s->options.state_directory,
+                                     .scoreboard = s->scoreboard.path,
+                                     .turns = &s->scoreboard.turns,
+                                     .context = s };
         CoreLimits none = { 0 };
         Settings *first;
         int r;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/calls.h"
 #include "api/client.h"
@@ -158,7 +159,7 @@ static void (*const methods[])(const Request *r) = {
         [IO_BROOD_RELOAD] = method_reload,
         [IO_BROOD_DRAIN] = method_drain,
         [IO_BROOD_RESUME] = method_resume,
-        [IO_BROOD_METRICS] = NULL, /* the last one: as many entries as there are methods */
+        [IO_BROOD_METRICS] = method_metrics,
 };
 
 /* Descriptors that came with a message which is no use for them. */
@@ -223,6 +224,14 @@ static void on_output(VarlinkServer *server)
         link_touch(&c->connection);
 }
 
+static void on_refused(VarlinkServer *server, const char *error)
+{
+        const char *dot = strrchr(error, '.');
+
+        refusals_note(&CONTAINER_OF(server, Client, server)->api->refusals,
+                      slice_of(dot ? dot + 1 : error), clock_steady());
+}
+
 static void on_gone(VarlinkServer *server, VarlinkCall *call)
 {
         if (!call->owner)
@@ -279,7 +288,8 @@ int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Setti
                       .service = { .vendor = "brood", .product = "broodd", .version = BROOD_VERSION,
                                    .url = "", .too_large = "io.brood.TooLarge",
                                    .max_backlog = CLIENT_SOFT_LIMIT,
-                                   .call = on_call, .output = on_output, .gone = on_gone } };
+                                   .call = on_call, .output = on_output, .refused = on_refused,
+                                   .gone = on_gone } };
         api->access.settings = settings;
         list_init(&api->clients);
         list_init(&api->paused);

@@ -7,6 +7,7 @@
  * so far. */
 
 #include "api/access.h"
+#include "api/refusals.h"
 #include "api/users.h"
 #include "core/core.h"
 #include "pool/pools.h"
@@ -23,6 +24,9 @@ typedef struct ApiLifecycle {
         void (*drain)(void *context, VarlinkCall *call);
         void (*resume)(void *context, VarlinkCall *call);
         const char *(*state)(void *context);
+        const char *(*reload_refused)(void *context); /* why the last one was; NULL: it was not */
+        const char *state_directory, *scoreboard;     /* paths */
+        const Histogram *turns;                       /* of the loop */
         void *context;
 } ApiLifecycle;
 
@@ -42,6 +46,7 @@ struct Api {
         unsigned n_refused; /* those */
         uint64_t turned_away; /* since the log was told, at turned_away_told (monotonic) */
         usec_t turned_away_told;
+        Refusals refusals;
         List paused;  /* Client.paused_link: not read until their replies are gone */
         List watchers; /* Watcher */
         Buffer change; /* what they are being told */

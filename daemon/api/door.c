@@ -16,11 +16,14 @@
 enum { KEPT_FOR_OPERATORS = 8, MOST_REFUSALS = 16 };
 
 /* A flood is one line a second. */
-static void tell(Api *api, const Peer *who, const char *limit, uint64_t value)
+static void tell(Api *api, const Peer *who, bool of_user, uint64_t value)
 {
+        const char *limit = of_user ? "MaxConnections of [Access]" : "MaxConnections of [Daemon]";
         usec_t now = clock_monotonic();
 
         api->turned_away++;
+        refusals_note(&api->refusals, of_user ? SLICE("connections") : SLICE("MaxConnections"),
+                      clock_steady());
         if (api->turned_away_told && now - api->turned_away_told < USEC_PER_SEC)
                 return;
         log_warning("client uid=%u pid=%d is turned away: %s=%llu (%llu since the last such line)",
@@ -36,11 +39,11 @@ Verdict door_judge(Api *api, const Peer *who, Rights rights)
         uint64_t of_one = api->settings->user_max_connections;
 
         if (api->n_clients >= all) {
-                tell(api, who, "MaxConnections of [Daemon]", all);
+                tell(api, who, false, all);
                 return DOOR_SHUT;
         }
         if (!of_one || access_is_unlimited(who->uid) || users_count(&api->users, who->uid) < of_one)
                 return DOOR_IN;
-        tell(api, who, "MaxConnections of [Access]", of_one);
+        tell(api, who, true, of_one);
         return api->n_refused < MOST_REFUSALS ? DOOR_REFUSED : DOOR_SHUT;
 }

@@ -12,8 +12,13 @@ void method_submit_many(const Request *r);
 /* query.c */
 void method_get(const Request *r);
 void method_list(const Request *r);
-void method_status(const Request *r);
 void method_list_workers(const Request *r);
+
+/* status.c */
+void method_status(const Request *r);
+
+/* metrics.c */
+void method_metrics(const Request *r);
 
 /* control.c */
 void method_cancel(const Request *r);

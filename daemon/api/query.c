@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What is: Get, List, Status, ListWorkers. */
+/* What is: Get, List, ListWorkers. */
 
 #include <jansson.h>
 #include <stdio.h>
@@ -107,66 +107,6 @@ void method_list(const Request *r)
         f.tag = tag->present ? varlink_string(r->scan, tag) : NULL;
         write_list(&f, from, MIN(n, (int64_t)LIST_MAX));
         free(f.tag);
-}
-
-/* --- Status --- */
-
-static void write_pool(Buffer *b, const Pool *pool)
-{
-        PoolCount n = pool_count(pool);
-        const CorePool *core = pool->core;
-
-        emit_open(b, '{');
-        emit_string_member(b, "name", slice_of(core->name));
-        emit_key(b, "handlers");
-        emit_open(b, '[');
-        for (char **h = pool->handlers; h && *h; h++)
-                emit_string(b, slice_of(*h));
-        emit_close(b, ']');
-        emit_string_member(b, "start_method",
-                           slice_of(start_method_name(pool->settings->start_method)));
-        emit_string_member(b, "concurrency",
-                           slice_of(concurrency_name(pool->settings->concurrency)));
-        emit_string_member(b, "state", slice_of(pool_state(pool)));
-        emit_int_member(b, "workers", n.workers);
-        emit_int_member(b, "idle", n.idle);
-        emit_int_member(b, "busy", n.busy);
-        emit_int_member(b, "starting", n.starting);
-        emit_int_member(b, "spare", n.spare);
-        emit_int_member(b, "queued", (int64_t)core->count[JOB_QUEUED]);
-        emit_int_member(b, "scheduled", (int64_t)core->count[JOB_SCHEDULED]);
-        emit_int_member(b, "blocked", (int64_t)core->count[JOB_BLOCKED]);
-        emit_int_member(b, "done", (int64_t)core->done);
-        emit_int_member(b, "deaths", (int64_t)pool->deaths);
-        emit_close(b, '}');
-}
-
-void method_status(const Request *r)
-{
-        Buffer *b = varlink_reply_begin(r->call);
-        const Pool *pool;
-        StoreStatus store;
-        ProcFigures self;
-
-        proc_figures(getpid(), &self);
-        store_status(r->api->store, &store);
-        emit_string_member(b, "version", slice_of(BROOD_VERSION));
-        emit_string_member(b, "state",
-                           slice_of(r->api->lifecycle.state(r->api->lifecycle.context)));
-        emit_int_member(b, "started_usec", (int64_t)r->api->started);
-        emit_key(b, "pools");
-        emit_open(b, '[');
-        LIST_FOREACH(&r->api->pools->pools, pool, link)
-                write_pool(b, pool);
-        emit_close(b, ']');
-        emit_key(b, "jobs");
-        emit_open(b, '{');
-        for (int s = 0; s < JOB_N_STATES; s++)
-                emit_int_member(b, job_state_name((JobState)s), (int64_t)r->api->core->count[s]);
-        emit_close(b, '}');
-        emit_int_member(b, "store_bytes", (int64_t)store.bytes);
-        emit_int_member(b, "memory_bytes", (int64_t)self.memory_bytes);
-        varlink_reply_end(r->call, false);
 }
 
 /* --- ListWorkers --- */

@@ -23,6 +23,7 @@ static void refuse_quota(const Request *r, const char *quota, uint64_t limit)
 {
         Buffer *b = varlink_error_begin(r->call, "io.brood.QuotaExceeded");
 
+        refusals_note(&r->api->refusals, slice_of(quota), r->now);
         emit_string_member(b, "quota", slice_of(quota));
         emit_int_member(b, "limit", (int64_t)limit);
         varlink_reply_end(r->call, false);

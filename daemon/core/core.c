@@ -307,6 +307,7 @@ static void note_figures(const Job *job, const Attempt *a)
         HandlerFigures *f = &job->handler->figures;
 
         f->attempts[a->outcome]++;
+        job->pool->last_end = a->ended;
         histogram_add(&f->running, a->ended - a->started);
 }
 

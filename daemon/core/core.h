@@ -25,6 +25,7 @@ typedef struct CorePool {
         uint64_t count[JOB_N_STATES];
         uint64_t open; /* jobs that have not ended */
         uint64_t done; /* jobs ended since the start */
+        usec_t last_end; /* of an attempt; 0: none has ended yet */
         uint32_t claiming;  /* claims that the store has not yet confirmed */
         uint32_t admitting; /* jobs that will be ready, unclaimed, when the store has them */
         uint32_t returning; /* jobs that will be ready again when the store has noted it */

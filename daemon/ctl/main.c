@@ -59,6 +59,8 @@ static const Verb verbs[] = {
         { "workers", "[POOL]", "the workers", OPTION_BIT(OPTION_RUNTIME_DIRECTORY), 0, 1,
           verb_workers, true,
           "From the scoreboard, so that it answers when the daemon does not, and says so." },
+        { "metrics", "", "the daemon's figures for Prometheus", OPTION_BIT(OPTION_FORMAT), 0, 0,
+          verb_metrics },
         { "pause", "POOL", "start no more jobs of a pool", 0, 1, 1, verb_pause },
         { "resume", "[POOL]", "take back pause; without a pool, drain", 0, 0, 1, verb_resume },
         { "scale", "POOL MIN [MAX]", "change the number of workers, for this run of the daemon", 0,

@@ -66,6 +66,9 @@ static const OptionType types[N_OPTIONS] = {
         [OPTION_STATE_DIRECTORY] = { "state-directory", TEXT, "DIR", "where the store is" },
         [OPTION_RUNTIME_DIRECTORY] = { "runtime-directory", TEXT, "DIR",
                                        "where the scoreboard is" },
+        [OPTION_FORMAT] = { "format", CHOICE, "openmetrics|prometheus",
+                            "of the text; not given: prometheus",
+                            .choices = "openmetrics prometheus" },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */

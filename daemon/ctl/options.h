@@ -41,6 +41,7 @@ typedef enum OptionId {
         OPTION_KIND,
         OPTION_STATE_DIRECTORY,
         OPTION_RUNTIME_DIRECTORY,
+        OPTION_FORMAT,
         N_OPTIONS
 } OptionId;
 

@@ -482,6 +482,7 @@ static void judge(Pool *pool, Worker *w, usec_t now)
         if (!asked_for(w)) {
                 pool->deaths++;
                 pool->deaths_by[obituary_cause(w)]++;
+                deaths_note(&pool->pools->deaths, w, now);
         }
         if (seat->worker != w)
                 return;
@@ -521,6 +522,21 @@ void pool_worker_over(Pool *pool, Worker *w, usec_t now)
 bool pool_is_empty(const Pool *pool)
 {
         return list_empty(&pool->workers) && list_empty(&pool->forkers);
+}
+
+unsigned pool_ready_workers(const Pool *pool)
+{
+        const Worker *w;
+        unsigned n = 0;
+
+        LIST_FOREACH(&pool->workers, w, in_pool)
+                n += w->state == WORKER_SPARE || w->state == WORKER_ACTIVE;
+        return n;
+}
+
+bool pool_has_minimum(const Pool *pool)
+{
+        return pool_ready_workers(pool) >= pool->min_workers;
 }
 
 PoolCount pool_count(const Pool *pool)

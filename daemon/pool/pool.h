@@ -99,6 +99,10 @@ void pool_forker_gone(Pool *pool, struct Forker *forker);
 void pool_worker_ready(Pool *pool, Worker *worker, usec_t now);
 void pool_worker_over(Pool *pool, Worker *worker, usec_t now);
 
+/* Workers that are prepared: spares too; and whether they are as many as there have to be. */
+unsigned pool_ready_workers(const Pool *pool);
+bool pool_has_minimum(const Pool *pool);
+
 /* Counts. */
 typedef struct PoolCount {
         unsigned workers, starting, spare, idle, busy;

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 
 #include "core/core.h"
+#include "pool/deaths.h"
 #include "pool/pool.h"
 #include "process/sentinel.h"
 #include "settings/settings.h"
@@ -40,6 +41,7 @@ typedef struct Pools {
         void (*output)(const Job *job, const JobOutput *output); /* only where somebody does */
         unsigned n_followers; /* of all jobs */
         struct event *stall_timer;
+        Deaths deaths;
         struct Board *board; /* where it is shown how all are; NULL: nowhere */
         pid_t *strangers; /* children that we had before we started any (see pools_reap) */
         unsigned n_strangers;

@@ -169,6 +169,8 @@ Buffer *varlink_error_begin(VarlinkCall *call, const char *error)
         if (b == &call->held)
                 call->server->held_bytes -= buffer_len(b);
         varlink_write_error(b, error);
+        if (call->server->service->refused)
+                call->server->service->refused(call->server, error);
         return b;
 }
 

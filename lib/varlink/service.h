@@ -30,6 +30,8 @@ typedef struct VarlinkService {
                      const VarlinkScan *scan);
         /* There is something to be sent; NULL: nobody asks. */
         void (*output)(VarlinkServer *server);
+        /* A call is answered with this error; NULL: nobody asks. */
+        void (*refused)(VarlinkServer *server, const char *error);
         /* The connection of an unanswered call is going: forget it. */
         void (*gone)(VarlinkServer *server, VarlinkCall *call);
         VarlinkScan scan; /* the message being read */
