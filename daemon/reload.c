@@ -147,6 +147,7 @@ static void limits_take_effect(Supervisor *s)
         semaphores_take_effect(s);
         opened = listener_open_to_all(&s->listener, access_names_anybody(s->settings));
         api_settings_changed(&s->api, s->settings, opened);
+        metrics_http_listen(&s->metrics, s->settings->metrics_listen);
         log_set_level(s->options.log_level ? s->options.log_level : (int)s->settings->log_level);
         s->pools.settings = s->settings;
 }

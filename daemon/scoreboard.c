@@ -104,7 +104,11 @@ void scoreboard_turn(Supervisor *s)
 int scoreboard_open(Supervisor *s)
 {
         Scoreboard *b = &s->scoreboard;
-        int r = board_open(&b->board, s->pools.runtime_dir, s->options.socket);
+        char socket[256];
+        int r;
+
+        listener_path(&s->listener, socket, sizeof(socket));
+        r = board_open(&b->board, s->pools.runtime_dir, socket);
 
         (void)snprintf(b->path, sizeof(b->path), "%s/" BOARD_FILE, s->options.runtime_directory);
         if (r < 0)

@@ -411,13 +411,15 @@ static int set_up(Supervisor *s)
         if (r == 0)
                 r = open_runtime_directory(s);
         if (r == 0)
-                r = scoreboard_open(s);
-        if (r == 0)
                 r = open_listener(s);
+        if (r == 0)
+                r = scoreboard_open(s);
         if (r == 0)
                 r = open_store(s);
         if (r == 0)
                 r = api_init(&s->api, &s->core, s->store, &s->pools, &s->turn, first, &hooks);
+        if (r == 0)
+                r = metrics_http_init(&s->metrics, &s->api, s->listener.metrics_fd);
         if (r < 0) {
                 settings_free(first);
                 return r;
@@ -430,6 +432,7 @@ static int set_up(Supervisor *s)
 static void tear_down(Supervisor *s)
 {
         listener_close(&s->listener);
+        metrics_http_fini(&s->metrics);
         if (s->api.service.n_interfaces)
                 api_fini(&s->api);
         if (s->pools.core)

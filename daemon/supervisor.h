@@ -10,6 +10,7 @@
 #include "announce.h"
 #include "api/api.h"
 #include "api/listener.h"
+#include "api/metrics_http.h"
 #include "core/core.h"
 #include "lifecycle.h"
 #include "pool/ending.h"
@@ -38,6 +39,7 @@ typedef struct Supervisor {
         Pools pools;
         Api api;
         Listener listener;
+        MetricsHttp metrics;
         Scoreboard scoreboard;
         Lifecycle lifecycle;
         EndingLog ending;

@@ -140,31 +140,73 @@ static int change_mode(const Listener *l, mode_t mode)
         return chmod(name, mode) < 0 ? -errno : 0;
 }
 
-static int take_passed(Listener *l, int n, char *error, size_t size)
+/* The one that is named for the metrics is put aside. Returns how many others there are. */
+static int sort_passed(Listener *l, char **names, int n)
 {
-        int fd = SD_LISTEN_FDS_START, r;
+        int others = 0;
 
-        if (n != 1 || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
+        for (int i = 0; i < n; i++) {
+                int fd = SD_LISTEN_FDS_START + i;
+
+                if (l->metrics_fd < 0 && strcmp(names[i], "metrics") == 0 &&
+                    sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0) {
+                        l->metrics_fd = fd;
+                } else {
+                        l->fd = fd;
+                        others++;
+                }
+        }
+        return others;
+}
+
+/* Where there is only one for the metrics, the other one is ours to make. */
+static int take_passed(Listener *l, char **names, int n, const char *path, char *error, size_t size)
+{
+        int others = sort_passed(l, names, n);
+
+        if (others == 0)
+                return make_socket(l, path, error, size);
+        if (others != 1 || sd_is_socket_unix(l->fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
                 (void)snprintf(error, size,
-                               "LISTEN_FDS: expected one listening Unix stream socket, got %d %s",
-                               n, n == 1 ? "descriptor that is something else" : "descriptors");
+                               "LISTEN_FDS: expected one listening Unix stream socket (and one "
+                               "named metrics), got %d %s",
+                               others, others == 1 ? "descriptor that is something else"
+                                                   : "descriptors");
                 return -EINVAL;
         }
-        r = fd_nonblock(fd, true);
-        l->fd = fd;
-        return r;
+        return fd_nonblock(l->fd, true);
+}
+
+static void free_names(char **names, int n)
+{
+        for (int i = 0; i < n; i++)
+                free(names[i]);
+        free(names);
 }
 
 int listener_open(Listener *l, const char *path, char *error, size_t size)
 {
-        int n = sd_listen_fds(1);
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(1, &names), r;
 
-        *l = (Listener){ .fd = -1 };
+        *l = (Listener){ .fd = -1, .metrics_fd = -1 };
         if (n < 0) {
                 (void)snprintf(error, size, "LISTEN_FDS: %s", strerror(-n));
                 return n;
         }
-        return n ? take_passed(l, n, error, size) : make_socket(l, path, error, size);
+        r = n ? take_passed(l, names, n, path, error, size) : make_socket(l, path, error, size);
+        free_names(names, n);
+        return r;
+}
+
+void listener_path(const Listener *l, char *to, size_t size)
+{
+        struct sockaddr_un a = { 0 };
+        socklen_t n = sizeof(a) - 1;
+
+        to[0] = '\0';
+        if (getsockname(l->fd, (struct sockaddr *)&a, &n) == 0 && a.sun_family == AF_UNIX)
+                (void)snprintf(to, size, "%s", a.sun_path);
 }
 
 bool listener_open_to_all(Listener *l, bool open)

@@ -10,6 +10,7 @@
 typedef struct Listener {
         Api *api;
         int fd;     /* -1: closed */
+        int metrics_fd; /* passed along for the metrics, for who takes it; -1: none */
         char *path; /* ours to unlink; NULL: it was passed to us */
         uint64_t device, inode; /* of ours */
         struct event readable;
@@ -24,6 +25,9 @@ int listener_open(Listener *l, const char *path, char *error, size_t size);
  * socket that was passed keeps the mode that it has. Returns whether the socket is ours and open to
  * all, for all that is known. */
 bool listener_open_to_all(Listener *l, bool open);
+
+/* The path by which clients know it; "": it has none. */
+void listener_path(const Listener *l, char *to, size_t size);
 
 /* Begins to accept. Returns 0 or -ENOMEM. */
 int listener_start(Listener *l, Api *api);

@@ -51,6 +51,7 @@ typedef struct Limit {
 #define SETTING_C_LIMIT_SECONDS Limit
 #define SETTING_C_LIMIT_USEC Limit
 #define SETTING_C_LIMIT_NICE Limit
+#define SETTING_C_ENDPOINT char *
 #define SETTING_C_PRINCIPALS Principals *
 #define SETTING_C_LogLevel LogLevel
 #define SETTING_C_Durability Durability

@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 #include "base/parse.h"
+#include "settings/endpoint.h"
 #include "settings/words.h"
 
 /* --- numbers of 64 bits --- */
@@ -237,6 +238,22 @@ const SettingType setting_type_TEXT = {
         .unset = unset_text,
         .equal = equal_text,
         .noun = "a text",
+};
+
+static int parse_endpoint(const Setting *s, const char *text, void *to)
+{
+        Endpoint e;
+        int r = endpoint_parse(text, &e);
+
+        return r < 0 ? r : parse_text(s, text, to);
+}
+
+const SettingType setting_type_ENDPOINT = {
+        .parse = parse_endpoint,
+        .unset = unset_text,
+        .equal = equal_text,
+        .noun = "the absolute path of a socket, or a loopback address with a port, like "
+                "127.0.0.1:9469",
 };
 
 static void unset_words(void *place)
