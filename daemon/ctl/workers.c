@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* workers: from the scoreboard, so that it answers when the daemon does not; where that is not to be
- * had, the daemon is asked. Both give the same object. */
+/* workers: from the scoreboard, so that it answers when the daemon does not; where that is not to
+ * be had, the daemon is asked. Both give the same object. */
 
 #include <jansson.h>
 #include <string.h>
