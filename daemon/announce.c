@@ -61,7 +61,8 @@ static StatusFacts collect(const Supervisor *s)
                 if (pool->removed)
                         continue;
                 f.pools++;
-                f.serving += !pool->breaker.open && !pool->core->paused && pool_ready_workers(pool) > 0;
+                f.serving += !pool->breaker.open && !pool->core->paused &&
+                             pool_ready_workers(pool) > 0;
         }
         LIST_FOREACH(&s->core.pools, core, link)
                 f.done += core->done;

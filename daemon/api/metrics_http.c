@@ -39,7 +39,8 @@ static void on_metrics(struct evhttp_request *request, void *context)
         Buffer text = BUFFER_INIT;
 
         metrics_write(h->api, openmetrics, &text);
-        if (!body || text.failed || evbuffer_add(body, buffer_bytes(&text), buffer_len(&text)) < 0) {
+        if (!body || text.failed ||
+            evbuffer_add(body, buffer_bytes(&text), buffer_len(&text)) < 0) {
                 evhttp_send_error(request, HTTP_INTERNAL, "no memory");
         } else {
                 (void)evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",

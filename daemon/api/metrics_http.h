@@ -2,8 +2,8 @@
 #pragma once
 
 /* GET /metrics by HTTP, for who scrapes: on a socket that the service manager passes by the name
- * `metrics`, or on the one of Listen= in [Metrics]; off without either. Whoever can connect may read
- * it; there is nothing of jobs or users in it.
+ * `metrics`, or on the one of Listen= in [Metrics]; off without either. Whoever can connect may
+ * read it; there is nothing of jobs or users in it.
  *
  * A client gets so many seconds, and there are so many new ones in a second at the most: the rest
  * waits in the kernel's queue. */

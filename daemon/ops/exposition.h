@@ -11,7 +11,11 @@
 #include "base/buffer.h"
 #include "base/histogram.h"
 
-typedef enum ExpositionType { EXPOSITION_GAUGE, EXPOSITION_COUNTER, EXPOSITION_HISTOGRAM } ExpositionType;
+typedef enum ExpositionType {
+        EXPOSITION_GAUGE,
+        EXPOSITION_COUNTER,
+        EXPOSITION_HISTOGRAM,
+} ExpositionType;
 
 typedef struct Exposition {
         Buffer *out;

@@ -56,6 +56,7 @@ extern const SettingType setting_type_SPAN, setting_type_SPAN_OR_OFF, setting_ty
         setting_type_NUMBER, setting_type_SWITCH, setting_type_PERCENT, setting_type_MODE,
         setting_type_TEXT, setting_type_WORDS, setting_type_COMMAND, setting_type_ENVIRONMENT,
         setting_type_PATHS, setting_type_LIMIT, setting_type_LIMIT_SECONDS,
-        setting_type_LIMIT_USEC, setting_type_ENDPOINT, setting_type_LIMIT_NICE, setting_type_PRINCIPALS,
+        setting_type_LIMIT_USEC, setting_type_LIMIT_NICE, setting_type_PRINCIPALS,
+        setting_type_ENDPOINT,
         setting_type_LogLevel, setting_type_Durability, setting_type_StartMethod,
         setting_type_Concurrency, setting_type_Scaling;
