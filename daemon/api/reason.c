@@ -6,12 +6,15 @@
 #include "api/reason.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "api/culprit.h"
 #include "api/job_json.h"
 #include "base/parse.h"
 #include "core/semaphore.h"
 #include "core/ties.h"
 #include "io.brood.h"
+#include "ops/status_line.h"
 #include "pool/slot.h"
 #include "store/store.h"
 #include "varlink/json.h"
@@ -89,9 +92,12 @@ static bool say_stopped(const Api *api, const Job *job, char *to, size_t size)
 {
         const HandlerBreaker *b = &job->handler->breaker;
         const Pool *pool = job->pool->owner;
+        const char *why = "";
         usec_t now = clock_steady();
         char span[64];
 
+        if (pool)
+                why = pool->change_error ? pool->change_error : pool->start_error;
         if (!job->handler->pool || !pool)
                 (void)snprintf(to, size, "no pool of the config serves handler '%s'",
                                job->handler->name);
@@ -112,8 +118,7 @@ static bool say_stopped(const Api *api, const Job *job, char *to, size_t size)
                 (void)snprintf(to, size, "the store fails: %s", store_error(api->store));
         else if (pool->breaker.open)
                 (void)snprintf(to, size, "the workers of pool '%s' do not start%s%s",
-                               job->pool->name, pool->change_error ? ": " : "",
-                               pool->change_error ? pool->change_error : "");
+                               job->pool->name, *why ? ": " : "", why);
         else
                 return false;
         return true;
@@ -216,6 +221,53 @@ static void say(const Api *api, const Job *job, JobState state, uint32_t ahead, 
                 say_ended(job, to, size);
 }
 
+/* The last job of the chain that it waits for, and why that does not end. */
+static void say_chain(const Api *api, const Job *job, StatusLine *line)
+{
+        const Job *last = culprit_of_chain(job);
+        JobState state = job_shown_state(last);
+        char words[REASON_SIZE];
+
+        say(api, last, state, count_ahead(last), words, sizeof(words));
+        if (last == job_first_blocker(job)->blocker)
+                status_line_add(line, "%s", words);
+        else
+                status_line_add(line, "the last of that chain is job %s, which is %s: %s",
+                                uuid_text(&last->id).text, job_state_name(state), words);
+}
+
+/* The run that has what the job waits for; NULL: it is not a run that it waits for. */
+static const Slot *find_run(const Api *api, const Job *job, JobState state)
+{
+        const CoreSemaphore *semaphore = state == JOB_BLOCKED ? semaphores_missing(job) : NULL;
+        const Pool *pool = job->pool->owner;
+        char words[REASON_SIZE];
+
+        if (semaphore)
+                return semaphore->size && semaphore->held >= semaphore->size
+                               ? culprit_of_semaphore(api, semaphore)
+                               : NULL;
+        if (state != JOB_QUEUED || job->place != PLACE_READY || !pool ||
+            say_stopped(api, job, words, sizeof(words)) || pool_count(pool).idle)
+                return NULL;
+        return culprit_of_pool(pool);
+}
+
+/* Appends what stands behind that, where it is something that does not get on. */
+static void say_culprit(const Request *r, const Job *job, JobState state, char *to, size_t size)
+{
+        bool in_chain = state == JOB_BLOCKED && job_first_blocker(job);
+        const Slot *slot = in_chain ? NULL : find_run(r->api, job, state);
+        StatusLine line = { to, size, strlen(to) };
+        char words[256];
+
+        if (in_chain)
+                say_chain(r->api, job, &line);
+        else if (slot)
+                status_line_add(&line, "%s",
+                                culprit_words(r->client, slot, r->now, words, sizeof(words)));
+}
+
 void why_job(const Request *r)
 {
         const Job *job = request_job(r, IO_BROOD_WHY_IN_ID);
@@ -229,6 +281,7 @@ void why_job(const Request *r)
         state = job_shown_state(job);
         ahead = count_ahead(job);
         say(r->api, job, state, ahead, text, sizeof(text));
+        say_culprit(r, job, state, text, sizeof(text));
         b = varlink_reply_begin(r->call);
         emit_string_member(b, "state", slice_of(job_state_name(state)));
         emit_string_member(b, "reason", slice_of(text));

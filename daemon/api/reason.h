@@ -5,7 +5,7 @@
 
 #include "api/api.h"
 
-enum { REASON_SIZE = 512 };
+enum { REASON_SIZE = 1024 };
 
 /* Of a job that is scheduled or blocked, or has ended with something to say. False: there is
  * nothing to add to the state. */

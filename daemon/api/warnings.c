@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/culprit.h"
 #include "api/disk.h"
 #include "base/parse.h"
 #include "ops/status_line.h"
@@ -44,28 +45,11 @@ static void tell(const Warnings *w, WarningKind kind, const char *subject, const
 
 /* --- pools --- */
 
-/* The run that has gone on for longest; NULL: none does. */
-static const Slot *oldest_run(const Pool *pool)
-{
-        const Slot *oldest = NULL;
-        const Worker *w;
-
-        LIST_FOREACH(&pool->workers, w, in_pool)
-                for (unsigned i = 0; i < w->n_slots; i++) {
-                        const Slot *slot = &w->slots[i];
-
-                        if (slot->count && slot_job(slot, 0) &&
-                            (!oldest || slot->since < oldest->since))
-                                oldest = slot;
-                }
-        return oldest;
-}
-
 /* Jobs wait for workers that are all busy, and do not get on. Returns false: it is not so. */
 static bool tell_stuck(const Warnings *w, const Pool *pool, usec_t now)
 {
         uint64_t waiting = pool->core->count[JOB_QUEUED];
-        const Slot *slot = waiting ? oldest_run(pool) : NULL;
+        const Slot *slot = waiting ? culprit_of_pool(pool) : NULL;
         usec_t since = slot ? MAX(pool->core->last_end, slot->since) : now;
         PoolCount n = pool_count(pool);
         char quiet[64], ran[64];

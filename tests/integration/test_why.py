@@ -34,6 +34,12 @@ def says(d, id, pattern, ahead=None, state=None):
         raise AssertionError("%s: expected %r, ahead %s" % (said, pattern, ahead)) from None
 
 
+# What keeps a worker, or holds a semaphore.
+AT = r"; worker tally\.\d has been at job (%s) \(tally\) for \S.*"
+AT_ANY = AT % r"[0-9a-f-]{36}"
+RUNS = r"attempt 1 runs on worker tally\.\d \(pid \d+\), for .*"
+
+
 def one_worker(**keys):
     given = {"min_workers": 1}
     given.update(keys)
@@ -82,37 +88,55 @@ def test_other_jobs():
         first = hold(d)
         second = d.submit("tally", {"n": 1}, delay_usec=HOUR)
         id = d.submit("tally", {"n": 1}, after=[first, second])
-        says(d, id, "waits for job %s, which is running" % first, state="blocked")
+        says(d, id, "waits for job %s, which is running; %s" % (first, RUNS), state="blocked")
         assert d.get(id)["reason"] == "waits for job %s, which is running" % first
         again(d)
         until(lambda: len(begun(d, first)) == 2, "it runs again")
-        says(d, id, "waits for job %s, which is running" % first, state="blocked")
+        says(d, id, "waits for job %s, which is running; attempt 2 .*" % first, state="blocked")
         open_gate(d)
-        says(d, id, "waits for job %s, which is scheduled" % second, state="blocked")
+        says(d, id, "waits for job %s, which is scheduled; waits for its time, in .*" % second,
+             state="blocked")
         d.call("Cancel", id=second)
         says(d, id, "job %s, which had to succeed first, was cancelled" % second,
              state="cancelled")
+
+
+def test_a_chain_of_jobs():
+    """The last of the chain is told, too, and what that waits for: there somebody has to act."""
+    with one_worker() as d:
+        d.call("PausePool", pool="tally")
+        first = d.submit("tally", {"n": 1})
+        second = d.submit("tally", {"n": 1}, after=[first])
+        third = d.submit("tally", {"n": 1}, after=[second])
+        fourth = d.submit("tally", {"n": 1}, after=[third])
+        says(d, second, "waits for job %s, which is queued; pool 'tally' is paused" % first)
+        says(d, fourth, "waits for job %s, which is blocked; the last of that chain is job %s, "
+             "which is queued: pool 'tally' is paused" % (third, first), state="blocked")
+        d.call("ResumePool", pool="tally")
+        assert d.wait(fourth)["state"] == "succeeded"
 
 
 def test_semaphores():
     """n of m are held; taken away by a reload; kept for another; and how many are ahead."""
     sizes = "[Semaphores]\nx=2\ny=1\n"
     with durable(conf=sizes, min_workers=4) as d:
-        for _ in range(2):
-            await_begun(d, d.submit("tally", {"n": 1, "until": d.path("gate")}, semaphores=["x"]))
+        holders = [d.submit("tally", {"n": 1, "until": d.path("gate")}, semaphores=["x"])
+                   for _ in range(2)]
+        for id in holders:
+            await_begun(d, id)
         waiting = [d.submit("tally", {"n": 1}, semaphores=["x"]) for _ in range(3)]
         urgent = d.submit("tally", {"n": 1}, semaphores=["x"], priority=7)
         held = r"waits for semaphore 'x': 2 of 2 are held"
         for n, id in enumerate([urgent, *waiting]):
-            says(d, id, held, ahead=n, state="blocked")
-            assert d.get(id)["reason"] == why(d, id)[1]
+            says(d, id, held + AT % "|".join(holders), ahead=n, state="blocked")
+            assert d.get(id)["reason"] == why(d, id)[1].split(";")[0]
         d.write("config/brood.conf", "[Semaphores]\ny=1\n")
         d.call("Reload")
         says(d, waiting[0], r"waits for semaphore 'x', which the config does not have \(any more\)",
              state="blocked")
         d.write("config/brood.conf", sizes)
         d.call("Reload")
-        says(d, waiting[0], held)
+        says(d, waiting[0], held + AT_ANY)
         open_gate(d)
         for id in waiting:
             assert d.wait(id)["state"] == "succeeded"
@@ -123,7 +147,7 @@ def test_a_unit_that_is_kept():
     with durable(conf="[Semaphores]\nx=1\ny=1\n", min_workers=4) as d:
         await_begun(d, d.submit("tally", {"n": 1, "until": d.path("gate")}, semaphores=["y"]))
         pair = d.submit("tally", {"n": 1}, semaphores=["x", "y"])
-        says(d, pair, "waits for semaphore 'y': 1 of 1 are held", state="blocked")
+        says(d, pair, "waits for semaphore 'y': 1 of 1 are held" + AT_ANY, state="blocked")
         one = d.submit("tally", {"n": 1}, semaphores=["x"])
         says(d, one, "waits for semaphore 'x', which is kept for a job before it", state="blocked")
         open_gate(d)
@@ -189,9 +213,9 @@ def test_how_many_are_ahead():
         ids = [(-p, n, d.submit("tally", {"n": 1}, priority=p))
                for n, p in enumerate([0, 5, -5, 0, 5, -5, 1000, -1000, 0])]
         for ahead, (_, _, id) in enumerate(sorted(ids)):
-            says(d, id, "all 2 workers of pool 'tally' are busy", ahead, "queued")
+            says(d, id, "all 2 workers of pool 'tally' are busy" + AT_ANY, ahead, "queued")
         d.call("Cancel", id=sorted(ids)[0][2])
-        says(d, sorted(ids)[-1][2], ".* are busy", 7)
+        says(d, sorted(ids)[-1][2], ".* are busy;.*", 7)
         open_gate(d)
 
 
@@ -202,10 +226,10 @@ def test_so_many_that_they_are_not_counted():
         job = {"handler": "tally", "args": {"n": 1}, "durability": "memory"}
         for _ in range(10):
             last = d.call("SubmitMany", jobs=[job] * 1000)["ids"][-1]
-        says(d, last, ".* is busy", 9999)
+        says(d, last, ".* is busy;.*", 9999)
         last, more = d.call("SubmitMany", jobs=[job] * 2)["ids"]
-        says(d, last, ".* is busy", 10000)
-        says(d, more, ".*; more than 10000 jobs are ahead of it")
+        says(d, last, ".* is busy;.*", 10000)
+        says(d, more, ".*; more than 10000 jobs are ahead of it;.*")
         assert why(d, more)[2] is None
         d.call("PausePool", pool="tally")
         open_gate(d)
@@ -332,7 +356,7 @@ def test_in_line():
             os.kill(pid, signal.SIGSTOP)
             ids = d.call("SubmitMany", jobs=quick[:5])["ids"]
             seen.add(why(d, ids[1])[1])
-            says(d, ids[4], ".* of pool 'tally' (are|is) busy", 3)
+            says(d, ids[4], ".* of pool 'tally' (are|is) busy;.*", 3)
             os.kill(pid, signal.SIGCONT)
             for id in ids:
                 assert d.wait(id)["state"] == "succeeded"
