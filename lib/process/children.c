@@ -180,14 +180,12 @@ static int take_unseen(BroodProcess *p)
 /* Of a child of ours that has just been started. */
 static int take_pidfd(BroodProcess *p)
 {
-        p->pidfd = fd_own(pidfd_open_for(p->pid));
-        if (p->pidfd >= 0)
-                return 0;
-        if (p->pidfd == -ESRCH)
+        int r = process_take(p->pid, &p->pidfd);
+
+        if (r == -ESRCH)
                 return take_unseen(p);
-        (void)kill(p->pid, SIGKILL);
-        (void)waitpid(p->pid, NULL, 0);
-        return p->pidfd;
+        p->pidfd = fd_own(p->pidfd);
+        return r;
 }
 
 static int start_fork(ChildObject *o, BroodProcess *p)

@@ -27,6 +27,13 @@ int exit_verdict_signal(const ExitVerdict *v)
         return v->status != -1 && WIFSIGNALED(v->status) ? WTERMSIG(v->status) : 0;
 }
 
+int exit_verdict_code(const ExitVerdict *v)
+{
+        int signal = exit_verdict_signal(v);
+
+        return signal ? -signal : exit_verdict_status(v);
+}
+
 bool exit_verdict_core(const ExitVerdict *v)
 {
         return v->status != -1 && WIFSIGNALED(v->status) && WCOREDUMP(v->status);

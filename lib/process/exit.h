@@ -21,6 +21,8 @@ ExitVerdict exit_verdict(int status, const struct rusage *usage);
 int exit_verdict_status(const ExitVerdict *v);
 /* The signal, or 0 if none ended it. */
 int exit_verdict_signal(const ExitVerdict *v);
+/* Both in one, as Python has it: the exit status, or minus the signal. */
+int exit_verdict_code(const ExitVerdict *v);
 bool exit_verdict_core(const ExitVerdict *v);
 
 /* "KILL", "SEGV", "RTMIN+3"; valid until the next call in this thread. */

@@ -54,6 +54,23 @@ int pidfd_open_for(pid_t pid)
         return fd < 0 ? -errno : fd;
 }
 
+int process_undo(pid_t pid, int error)
+{
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return error;
+}
+
+int process_take(pid_t pid, int *ret_pidfd)
+{
+        int fd = pidfd_open_for(pid);
+
+        if (fd < 0)
+                return fd == -ESRCH ? fd : process_undo(pid, fd);
+        *ret_pidfd = fd;
+        return 0;
+}
+
 int pidfd_signal(int pidfd, int signal)
 {
         return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
@@ -190,16 +207,9 @@ int process_start(const ProcessStart *start, pid_t *ret_pid, int *ret_pidfd)
                 (void)waitpid(pid, NULL, 0);
         if (error)
                 return error;
-        if (ret_pidfd) {
-                *ret_pidfd = pidfd_open_for(pid);
-                if (*ret_pidfd < 0) {
-                        int r = *ret_pidfd;
-
-                        (void)kill(pid, SIGKILL);
-                        (void)waitpid(pid, NULL, 0);
-                        return r;
-                }
-        }
-        *ret_pid = pid;
-        return 0;
+        if (ret_pidfd)
+                error = process_take(pid, ret_pidfd);
+        if (!error)
+                *ret_pid = pid;
+        return error;
 }

@@ -32,6 +32,12 @@ typedef struct ProcessStart {
  * that of execve() (-ENOENT, -EACCES …) and of the change of directory; then there is no child. */
 int process_start(const ProcessStart *start, pid_t *ret_pid, int *ret_pidfd);
 
+/* Of a child of ours that has just been started: its pidfd (CLOEXEC). Returns 0 or -errno, and then
+ * it has been undone (-ESRCH: no, somebody else has waited for it). */
+int process_take(pid_t pid, int *ret_pidfd);
+/* Kills it and waits for it; returns `error`. */
+int process_undo(pid_t pid, int error);
+
 /* For a child that has just been forked: SIGKILL when the parent's thread ends, and an exit at once
  * if it has ended before (`parent` is its pid). */
 void process_die_with_parent(pid_t parent);
