@@ -16,14 +16,12 @@
  */
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -39,15 +37,14 @@
 #include "child/worker_main.h"
 #include "ops/journal.h"
 #include "process/forker.h"
+#include "process/nursery.h"
 #include "process/orphans.h"
 #include "process/sentinel.h"
 #include "process/start.h"
 
-enum { MAX_REQUEST_FDS = 8 };
-
 /* What came with a request, and where in it the cgroup is. */
 typedef struct RequestFds {
-        int fds[MAX_REQUEST_FDS];
+        const int *fds;
         size_t n;
         const CgroupDoor *door; /* of the worker's; NULL: none */
         CgroupDoor door_kept;
@@ -55,19 +52,13 @@ typedef struct RequestFds {
         int group;        /* the directory above that; -1: none */
 } RequestFds;
 
-typedef struct Child {
-        pid_t pid;
-        uint32_t seat, generation;
-} Child;
-
 typedef struct ForkServer {
+        Nursery nursery; /* the key of a child is its seat and generation */
+        ForkerRequest request;
         Preparation preparation;
         const BroodModule *module; /* NULL: workers are fresh images */
-        int signals;               /* a signalfd of SIGCHLD */
         char image[4096];          /* path of brood-worker */
         int journal;               /* for workers: see child/output_log.h; -1: none */
-        Child *children;
-        unsigned n_children, capacity;
 } ForkServer;
 
 /* --- telling the supervisor --- */
@@ -92,57 +83,14 @@ __attribute__((noreturn)) static void give_up(const char *why)
         exit(1);
 }
 
-/* --- children --- */
-
-static int remember(ForkServer *s, Child child)
+static void tell_end(Nursery *n, const NurseryChild *child, const ExitVerdict *verdict)
 {
-        if (s->n_children == s->capacity) {
-                unsigned capacity = s->capacity ? s->capacity * 2 : 16;
-                Child *children = realloc(s->children, capacity * sizeof(*children));
-
-                if (!children)
-                        return -ENOMEM;
-                s->children = children;
-                s->capacity = capacity;
-        }
-        s->children[s->n_children++] = child;
-        return 0;
-}
-
-static bool is_worker(pid_t pid, void *context)
-{
-        const ForkServer *s = context;
-
-        for (unsigned i = 0; i < s->n_children; i++)
-                if (s->children[i].pid == pid)
-                        return true;
-        return false;
-}
-
-/* Waits for whoever has ended; tells of workers, and kills what they left behind. */
-static void reap(ForkServer *s)
-{
-        struct rusage usage;
-        int status;
-        pid_t pid;
-
-        while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
-                for (unsigned i = 0; i < s->n_children; i++) {
-                        Child *c = &s->children[i];
-
-                        if (c->pid != pid)
-                                continue;
-                        tell(&(ForkerEvent){ .kind = FORKER_EXIT,
-                                             .seat = c->seat,
-                                             .generation = c->generation,
-                                             .pid = pid,
-                                             .verdict = exit_verdict(status, &usage) },
-                             NULL, -1);
-                        *c = s->children[--s->n_children];
-                        break;
-                }
-                (void)orphans_kill(is_worker, s);
-        }
+        tell(&(ForkerEvent){ .kind = FORKER_EXIT,
+                             .seat = (uint32_t)(child->key >> 32),
+                             .generation = (uint32_t)child->key,
+                             .pid = child->pid,
+                             .verdict = *verdict },
+             NULL, -1);
 }
 
 /* --- births --- */
@@ -176,30 +124,22 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
         fd_close(fds[0]);
         fd_close(FORKER_FD_CHANNEL);
         fd_close(FORKER_FD_PREPARATION);
-        fd_close(s->signals);
+        fd_close(s->nursery.signals);
         setvbuf(stdout, NULL, _IOLBF, 0);
         exit(worker_main(&s->preparation, s->module, &mine));
 }
 
-static int fork_worker(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
+static int fork_worker(ForkServer *s, const RequestFds *q, pid_t *ret_pid)
 {
-        pid_t parent = getpid(), pid = fork();
+        pid_t parent = getpid();
 
-        if (pid == 0)
+        *ret_pid = fork();
+        if (*ret_pid == 0)
                 become_worker(s, parent, q);
-        if (pid < 0)
-                return -errno;
-        *ret_pid = pid;
-        *ret_pidfd = pidfd_open_for(pid);
-        if (*ret_pidfd < 0) {
-                (void)kill(pid, SIGKILL);
-                (void)waitpid(pid, NULL, 0);
-                return *ret_pidfd;
-        }
-        return 0;
+        return *ret_pid < 0 ? -errno : 0;
 }
 
-static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
+static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid)
 {
         const int *fds = q->fds;
         char *argv[] = { s->image, NULL };
@@ -217,10 +157,10 @@ static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *
                                .die_with_parent = true,
                                .cgroup = q->door };
 
-        return process_start(&start, ret_pid, ret_pidfd);
+        return process_start(&start, ret_pid, NULL);
 }
 
-static int spawn_command(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
+static int spawn_command(ForkServer *s, const RequestFds *q, pid_t *ret_pid)
 {
         const int *fds = q->fds;
         char listen_pid[32] = "LISTEN_PID=";
@@ -249,15 +189,14 @@ static int spawn_command(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int
         environment[n + 1] = listen_fds;
         environment[n + 2] = listen_names;
         start.environment = environment;
-        return process_start(&start, ret_pid, ret_pidfd);
+        return process_start(&start, ret_pid, NULL);
 }
 
-static int give_birth(ForkServer *s, const RequestFds *q, pid_t *ret_pid, int *ret_pidfd)
+static int give_birth(ForkServer *s, const RequestFds *q, pid_t *ret_pid)
 {
         if (s->preparation.command)
-                return spawn_command(s, q, ret_pid, ret_pidfd);
-        return s->module ? fork_worker(s, q, ret_pid, ret_pidfd)
-                         : spawn_image(s, q, ret_pid, ret_pidfd);
+                return spawn_command(s, q, ret_pid);
+        return s->module ? fork_worker(s, q, ret_pid) : spawn_image(s, q, ret_pid);
 }
 
 /* The two of its cgroup come last, or are not there. Returns false if some are missing. */
@@ -274,8 +213,9 @@ static bool sort_fds(const ForkServer *s, RequestFds *q)
         return q->n == wanted || q->n == wanted + 2;
 }
 
-static void handle_request(ForkServer *s, const ForkerRequest *request, RequestFds *q)
+static void handle_request(ForkServer *s, RequestFds *q)
 {
+        const ForkerRequest *request = &s->request;
         ForkerEvent event = { .kind = FORKER_BIRTH, .seat = request->seat,
                               .generation = request->generation };
         AUTO(fd_close) int pidfd = -1;
@@ -283,65 +223,29 @@ static void handle_request(ForkServer *s, const ForkerRequest *request, RequestF
         int r = sort_fds(s, q) ? 0 : -EBADMSG;
 
         if (r == 0)
-                r = give_birth(s, q, &pid, &pidfd);
-        if (r == 0 && remember(s, (Child){ pid, request->seat, request->generation }) < 0) {
-                (void)kill(pid, SIGKILL);
-                (void)waitpid(pid, NULL, 0);
-                r = -ENOMEM;
-        }
+                r = give_birth(s, q, &pid);
+        if (r == 0)
+                r = nursery_take(&s->nursery, pid,
+                                 (uint64_t)request->seat << 32 | request->generation, &pidfd);
         event.error = -r;
         event.pid = pid;
-        tell(&event, NULL, r == 0 ? pidfd : -1);
+        tell(&event, NULL, pidfd);
 }
 
 /* Returns false when the supervisor has closed the channel. */
-static bool hear_channel(ForkServer *s)
+static bool hear(Nursery *n, ssize_t size)
 {
-        ForkerRequest request;
-        RequestFds q = { .n = MAX_REQUEST_FDS, .procs = -1, .group = -1 };
-        ssize_t n = fd_receive(FORKER_FD_CHANNEL, &request, sizeof(request), q.fds, &q.n,
-                               MSG_DONTWAIT);
+        ForkServer *s = CONTAINER_OF(n, ForkServer, nursery);
+        RequestFds q = { .fds = n->fds, .n = n->n_fds, .procs = -1, .group = -1 };
 
-        if (n == -EAGAIN)
-                return true;
-        if (n == sizeof(request))
-                handle_request(s, &request, &q);
-        if (n > 0)
-                for (size_t i = 0; i < q.n; i++)
-                        fd_close(q.fds[i]);
+        if (size == sizeof(s->request))
+                handle_request(s, &q);
+        nursery_close_fds(n);
         fd_close(q.procs);
-        return n > 0;
+        return size > 0;
 }
 
 /* --- life --- */
-
-static void drain_signals(ForkServer *s)
-{
-        struct signalfd_siginfo info[8];
-
-        while (read(s->signals, info, sizeof(info)) > 0)
-                ;
-}
-
-static void serve(ForkServer *s)
-{
-        struct pollfd p[] = { { FORKER_FD_SENTINEL, POLLIN, 0 },
-                              { FORKER_FD_CHANNEL, POLLIN, 0 },
-                              { s->signals, POLLIN, 0 } };
-
-        for (;;) {
-                if (poll(p, ELEMENTS(p), -1) < 0)
-                        continue;
-                if (p[0].revents)
-                        return;
-                if (p[2].revents) {
-                        drain_signals(s);
-                        reap(s);
-                }
-                if (p[1].revents && !hear_channel(s))
-                        return;
-        }
-}
 
 /* Lists the handlers of a module in a child, so that nothing of the module stays here. Returns its
  * wait status. */
@@ -406,15 +310,16 @@ static void load_here(ForkServer *s, Buffer *names)
         buffer_append_char(names, '\0');
 }
 
-static void watch_children(ForkServer *s)
+static void open_nursery(ForkServer *s)
 {
-        sigset_t children;
-
-        sigemptyset(&children);
-        sigaddset(&children, SIGCHLD);
-        (void)sigprocmask(SIG_BLOCK, &children, NULL);
-        s->signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (s->signals < 0)
+        s->nursery = (Nursery){ .channel = FORKER_FD_CHANNEL,
+                                .sentinel = FORKER_FD_SENTINEL,
+                                .adopts = true,
+                                .request = &s->request,
+                                .request_size = sizeof(s->request),
+                                .hear = hear,
+                                .mourn = tell_end };
+        if (nursery_init(&s->nursery) < 0)
                 give_up("no signalfd");
 }
 
@@ -542,12 +447,12 @@ int main(int argc, char **argv)
                 list_in_child(&s.preparation, &names);
         else
                 load_here(&s, &names);
-        watch_children(&s);
+        open_nursery(&s);
         (void)prctl(PR_SET_PDEATHSIG, 0);
         tell(&(ForkerEvent){ .kind = FORKER_READY }, buffer_bytes(&names), -1);
         buffer_fini(&names);
-        serve(&s);
+        nursery_serve(&s.nursery);
         left = orphans_end_all();
-        free(s.children);
+        nursery_fini(&s.nursery);
         return left ? 1 : 0; /* 1: the supervisor looks for them; the environment is in use */
 }

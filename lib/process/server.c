@@ -15,10 +15,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +26,7 @@
 #include "base/macros.h"
 #include "process/child.h"
 #include "process/kept.h"
+#include "process/nursery.h"
 #include "process/start.h"
 
 /* A request has descriptors: data, status, and those that were given along; in more than one
@@ -204,50 +203,18 @@ int server_start_child(const ChildObject *o, pid_t *ret_pid, int *ret_pidfd, int
 
 /* --- the server --- */
 
-typedef struct ServerChild {
-        pid_t pid;
-        int status;
-} ServerChild;
-
 typedef struct Server {
-        int signals;
-        ServerChild *children;
-        unsigned n_children, capacity;
-        int fds[CHILD_MAX_FDS + 2]; /* of the request that is coming in */
-        unsigned n_fds;
-        int error; /* there was no room for all of them */
+        Nursery nursery; /* the key of a child is its status socket */
+        Request request;
+        int error; /* there was no room for all descriptors of the request that is coming in */
 } Server;
 
-static int remember(Server *s, ServerChild child)
+static void tell_end(Nursery *n, const NurseryChild *child, const ExitVerdict *verdict)
 {
-        if (s->n_children == s->capacity) {
-                unsigned more = MAX(s->capacity * 2, 16u);
-                ServerChild *grown = realloc(s->children, more * sizeof(*grown));
+        int code = exit_verdict_code(verdict), status = (int)child->key;
 
-                if (!grown)
-                        return -ENOMEM;
-                s->children = grown;
-                s->capacity = more;
-        }
-        s->children[s->n_children++] = child;
-        return 0;
-}
-
-static void reap(Server *s)
-{
-        int status, code;
-        pid_t pid;
-
-        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-                for (unsigned i = 0; i < s->n_children; i++) {
-                        if (s->children[i].pid != pid)
-                                continue;
-                        code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-                        (void)send(s->children[i].status, &code, sizeof(code), MSG_NOSIGNAL);
-                        fd_close(s->children[i].status);
-                        s->children[i] = s->children[--s->n_children];
-                        break;
-                }
+        (void)send(status, &code, sizeof(code), MSG_NOSIGNAL);
+        fd_close(status);
 }
 
 /* Has the parent heard of this child? It does before long, or goes, or lets go. */
@@ -263,7 +230,7 @@ static bool may_begin(int status)
 }
 
 /* In the child. Signals are as they were when the program was started. */
-__attribute__((noreturn)) static void become_child(Server *s)
+__attribute__((noreturn)) static void become_child(Nursery *n)
 {
         ChildObject o;
         sigset_t none;
@@ -271,13 +238,13 @@ __attribute__((noreturn)) static void become_child(Server *s)
 
         sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        if (child_object_read(&o, s->fds[0]) < 0 || !may_begin(s->fds[1]))
+        if (child_object_read(&o, n->fds[0]) < 0 || !may_begin(n->fds[1]))
                 _exit(1);
-        o.child.fds = s->fds + 2;
-        o.child.n_fds = s->n_fds - 2;
+        o.child.fds = n->fds + 2;
+        o.child.n_fds = n->n_fds - 2;
         o.sentinel = SERVER_FD_SENTINEL;
         keep[0] = o.sentinel;
-        memcpy(keep + 1, s->fds + 2, o.child.n_fds * sizeof(int));
+        memcpy(keep + 1, n->fds + 2, o.child.n_fds * sizeof(int));
         kept_close_others(keep, o.child.n_fds + 1);
         (void)prctl(PR_SET_NAME, o.child.name);
         if (o.directory && chdir(o.directory) < 0)
@@ -285,90 +252,82 @@ __attribute__((noreturn)) static void become_child(Server *s)
         child_leave(child_bootstrap(&o));
 }
 
-static void close_fds(Server *s, unsigned but)
+static int give_birth(Server *s, pid_t *ret_pid, int *ret_pidfd)
 {
-        for (unsigned i = 0; i < s->n_fds; i++)
-                if (i != but)
-                        fd_close(s->fds[i]);
-        s->n_fds = 0;
+        Nursery *n = &s->nursery;
+        pid_t pid;
+        int r;
+
+        if (s->error)
+                return s->error;
+        pid = fork();
+        if (pid == 0)
+                become_child(n);
+        if (pid < 0)
+                return -errno;
+        r = nursery_take(n, pid, (uint64_t)n->fds[1], ret_pidfd);
+        if (r < 0)
+                return r;
+        n->fds[1] = -1; /* it stays open until tell_end() */
+        *ret_pid = pid;
+        return 0;
 }
 
-static void give_birth(Server *s)
+static void answer(Server *s)
 {
-        Reply reply = { s->error, -1 };
         AUTO(fd_close) int pidfd = -1;
-        pid_t pid = s->error ? 0 : fork();
+        pid_t pid = -1;
+        Reply reply = { .error = -give_birth(s, &pid, &pidfd) };
 
-        if (pid == 0 && !s->error)
-                become_child(s);
         reply.pid = pid;
-        if (pid < 0)
-                reply.error = errno;
-        else if (pid > 0)
-                pidfd = pidfd_open_for(pid);
-        if (pid > 0 && (pidfd < 0 || remember(s, (ServerChild){ pid, s->fds[1] }) < 0)) {
-                (void)kill(pid, SIGKILL);
-                (void)waitpid(pid, NULL, 0);
-                reply.error = pidfd < 0 ? -pidfd : ENOMEM;
-        }
-        close_fds(s, reply.error ? UINT32_MAX : 1);
+        nursery_close_fds(&s->nursery);
         (void)fd_send(SERVER_FD_CHANNEL, &reply, sizeof(reply), &pidfd, !reply.error, 0);
 }
 
-/* Returns false when the parent has gone. */
-static bool hear(Server *s)
+/* False: the parent has gone. */
+static bool hear(Nursery *n, ssize_t size)
 {
-        Request request;
-        size_t room = MIN(ELEMENTS(s->fds) - s->n_fds, (size_t)FD_PASS_MAX);
-        ssize_t n = fd_receive(SERVER_FD_CHANNEL, &request, sizeof(request), s->fds + s->n_fds,
-                               &room, MSG_DONTWAIT);
+        Server *s = CONTAINER_OF(n, Server, nursery);
 
-        if (n == -EAGAIN)
-                return true;
-        if (n == -EXFULL)
-                s->error = EMFILE; /* and the request was read all the same */
-        else if (n != sizeof(request))
+        if (size == -EXFULL)
+                s->error = -EMFILE; /* and the request was read all the same */
+        else if (size != sizeof(s->request))
                 return false;
-        s->n_fds += (unsigned)room;
-        if (request.left)
+        if (s->request.left)
                 return true;
-        if (s->n_fds >= 2 || s->error)
-                give_birth(s);
+        if (n->n_fds >= 2 || s->error)
+                answer(s);
         s->error = 0;
         return true;
 }
 
-static void watch_children(Server *s)
+/* Of the terminal: it is for the server's children and its parent. */
+static void ignore_interrupts(void)
 {
         sigset_t set;
 
         sigemptyset(&set);
-        sigaddset(&set, SIGCHLD);
-        sigaddset(&set, SIGINT); /* of the terminal: it is for its children and its parent */
+        sigaddset(&set, SIGINT);
         (void)sigprocmask(SIG_BLOCK, &set, NULL);
-        sigdelset(&set, SIGINT);
-        s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 void server_main(void)
 {
-        Server s = { 0 };
-        struct signalfd_siginfo info;
-        struct pollfd p[2] = { { SERVER_FD_CHANNEL, POLLIN, 0 } };
+        Server s = { .nursery = { .channel = SERVER_FD_CHANNEL,
+                                  .sentinel = -1,
+                                  .request = &s.request,
+                                  .request_size = sizeof(s.request),
+                                  .hear = hear,
+                                  .mourn = tell_end } };
 
         (void)fd_cloexec(SERVER_FD_CHANNEL, true);
         (void)fd_cloexec(SERVER_FD_SENTINEL, true);
         (void)prctl(PR_SET_NAME, "brood-forksrv");
         if (sentinel_arm(SERVER_FD_SENTINEL) < 0 || sentinel_gone(SERVER_FD_SENTINEL))
                 _exit(1);
-        watch_children(&s);
-        p[1] = (struct pollfd){ s.signals, POLLIN, 0 };
-        for (;;) {
-                if (poll(p, ELEMENTS(p), -1) < 0)
-                        continue;
-                if (p[1].revents && read(s.signals, &info, sizeof(info)) > 0)
-                        reap(&s);
-                if (p[0].revents && !hear(&s))
-                        _exit(0);
-        }
+        ignore_interrupts();
+        if (nursery_init(&s.nursery) < 0)
+                _exit(1);
+        nursery_serve(&s.nursery);
+        _exit(0);
 }
