@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,23 +115,6 @@ static void ask_to_end(Run *r, usec_t now)
         r->kill_at = usec_add(now, preparation->kill_after_usec / 2);
 }
 
-static void wait_for_something(Run *r, struct pollfd p[5])
-{
-        struct timespec t, *timeout = NULL;
-        usec_t now = clock_monotonic();
-
-        if (r->kill_at != USEC_INFINITY) {
-                usec_t left = r->kill_at > now ? r->kill_at - now : 0;
-
-                t.tv_sec = (time_t)(left / USEC_PER_SEC);
-                t.tv_nsec = (long)(left % USEC_PER_SEC) * 1000;
-                timeout = &t;
-        }
-        for (int i = 0; i < 5; i++)
-                p[i].revents = 0;
-        (void)ppoll(p, 5, timeout, NULL);
-}
-
 static void step(Run *r, int cancel_fd)
 {
         struct pollfd p[5] = {
@@ -144,7 +126,7 @@ static void step(Run *r, int cancel_fd)
         };
         usec_t now;
 
-        wait_for_something(r, p);
+        (void)fd_poll(p, ELEMENTS(p), r->kill_at);
         now = clock_monotonic();
         if (p[3].revents)
                 hear_stdout(r);

@@ -13,3 +13,9 @@ usec_t clock_steady(void)
 {
         return clock_monotonic() + offset;
 }
+
+usec_t clock_until(int64_t timeout_usec)
+{
+        return timeout_usec < 0 ? USEC_INFINITY
+                                : usec_add(clock_monotonic(), (usec_t)timeout_usec);
+}

@@ -30,6 +30,14 @@ static inline usec_t clock_monotonic(void)
  * after: intervals stay true when somebody sets the clock. */
 usec_t clock_steady(void);
 
+/* The moment of clock_monotonic() so many microseconds from now; negative: never. */
+usec_t clock_until(int64_t timeout_usec);
+
+static inline struct timespec clock_timespec(usec_t t)
+{
+        return (struct timespec){ (time_t)(t / USEC_PER_SEC), (long)(t % USEC_PER_SEC) * 1000 };
+}
+
 /* a + b, staying at USEC_INFINITY instead of wrapping. */
 static inline usec_t usec_add(usec_t a, usec_t b)
 {

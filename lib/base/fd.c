@@ -75,6 +75,20 @@ int fd_own(int fd)
         return moved < 0 ? fd : moved;
 }
 
+int fd_poll(struct pollfd *p, unsigned n, usec_t until)
+{
+        for (;;) {
+                usec_t now = until == USEC_INFINITY ? 0 : clock_monotonic();
+                struct timespec left = clock_timespec(until > now ? until - now : 0);
+                int found = ppoll(p, n, until == USEC_INFINITY ? NULL : &left, NULL);
+
+                if (found >= 0)
+                        return found;
+                if (errno != EINTR)
+                        return -errno;
+        }
+}
+
 int fd_write_all(int fd, const void *bytes, size_t n)
 {
         const char *p = bytes;

@@ -3,9 +3,12 @@
 
 /* File descriptors: -1 is "none"; all that are made here are CLOEXEC. */
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+#include "base/clock.h"
 
 enum { FD_PASS_MAX = 16 };
 
@@ -34,6 +37,10 @@ int fd_write_all(int fd, const void *bytes, size_t n);
 
 /* Reads until n bytes are there or the other side has ended. Returns how many, or -errno. */
 ssize_t fd_read_all(int fd, void *to, size_t n);
+
+/* poll(2) up to a moment of clock_monotonic() (USEC_INFINITY: for ever), whatever signals come.
+ * Returns how many are ready, 0 when it is that moment, or -errno. */
+int fd_poll(struct pollfd *p, unsigned n, usec_t until);
 
 /* One sendmsg() with n_fds descriptors (0 to FD_PASS_MAX) for the first byte; no SIGPIPE. Returns
  * the bytes sent or -errno. */

@@ -7,9 +7,9 @@
  * told. */
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "client/inside.h"
 #include "varlink/json.h"
 
@@ -50,11 +50,6 @@ static void abandon(BroodClient *c, const Asked *a)
                         call->replied = NULL;
 }
 
-usec_t client_until(int64_t usec)
-{
-        return usec < 0 ? USEC_INFINITY : usec_add(clock_monotonic(), (usec_t)usec);
-}
-
 /* When to give up waiting for the reply. */
 static usec_t deadline(const BroodClient *c, const ClientAsk *ask)
 {
@@ -69,14 +64,9 @@ static usec_t deadline(const BroodClient *c, const ClientAsk *ask)
 static int wait_for(BroodClient *c, usec_t until)
 {
         struct pollfd p = { .fd = brood_client_fd(c), .events = brood_client_events(c) };
-        usec_t now = until == USEC_INFINITY ? 0 : clock_monotonic();
-        usec_t left = until > now ? until - now : 0;
-        struct timespec t = { (time_t)(left / USEC_PER_SEC), (long)(left % USEC_PER_SEC) * 1000 };
-        int r = ppoll(&p, 1, until == USEC_INFINITY ? NULL : &t, NULL);
+        int r = fd_poll(&p, 1, until);
 
-        if (r < 0)
-                return errno == EINTR ? 0 : -errno;
-        return r ? 0 : -ETIMEDOUT;
+        return r < 0 ? r : r ? 0 : -ETIMEDOUT;
 }
 
 static int write_ask(BroodClient *c, const ClientAsk *ask, Asked *a)

@@ -125,9 +125,6 @@ typedef struct ClientPatience {
 /* After a try has ended so: is another one due? It has paused then. */
 bool client_again(const BroodClient *c, ClientPatience *p, int result);
 
-/* The moment this span from now. */
-usec_t client_until(int64_t usec);
-
 /* --- parameters.c: what is written; each returns 0, or -EINVAL with words --- */
 
 int client_check_text(BroodClient *c, const char *what, const char *text);

@@ -20,7 +20,7 @@ int brood_client_wait_record(BroodClient *client, const char *id, int64_t timeou
 {
         AUTO(buffer_fini) Buffer b = BUFFER_INIT;
         ClientAsk ask = { .method = "io.brood.Wait", .parameters = &b, .read = read_record,
-                          .to = ret, .timed = true, .until = client_until(timeout_usec) };
+                          .to = ret, .timed = true, .until = clock_until(timeout_usec) };
         int r = client_usable(client, true);
 
         if (r == 0)
@@ -197,7 +197,7 @@ static int wait_chunk(BroodClient *c, Waiting *w, const BroodId *ids, bool order
 int brood_client_wait_many(BroodClient *client, const BroodId *ids, size_t n, int ordered,
                            int64_t timeout_usec, BroodVisit visit, void *context)
 {
-        usec_t until = client_until(timeout_usec);
+        usec_t until = clock_until(timeout_usec);
         int r = client_usable(client, true);
 
         if (r == 0)

@@ -20,7 +20,7 @@ int attempt_until(Members *m, Waiting *w, Attempt attempt, void *context, int64_
                 if (!timeout_usec)
                         return -ETIMEDOUT;
                 if (!until) /* most need no clock */
-                        until = waiting_until(timeout_usec);
+                        until = clock_until(timeout_usec);
                 else if (clock_monotonic() >= until)
                         return -ETIMEDOUT;
                 waiting_sleep(w, mark, until);

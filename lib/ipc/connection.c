@@ -7,14 +7,12 @@
 #include <brood/connection.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/macros.h"
 
@@ -422,20 +420,6 @@ int brood_receive_json(BroodConnection *c, json_t **ret)
 int brood_poll(BroodConnection *c, int64_t timeout_usec)
 {
         struct pollfd p = { c->fd, POLLIN, 0 };
-        usec_t until = timeout_usec < 0 ? USEC_INFINITY
-                                        : usec_add(clock_monotonic(), (usec_t)timeout_usec);
 
-        if (c->only_sends)
-                return -EBADF;
-        for (;;) {
-                usec_t now = clock_monotonic(), left = until > now ? until - now : 0;
-                struct timespec t = { (time_t)(left / USEC_PER_SEC),
-                                      (long)(left % USEC_PER_SEC) * 1000 };
-                int n = ppoll(&p, 1, until == USEC_INFINITY ? NULL : &t, NULL);
-
-                if (n >= 0)
-                        return n > 0;
-                if (errno != EINTR)
-                        return -errno;
-        }
+        return c->only_sends ? -EBADF : fd_poll(&p, 1, clock_until(timeout_usec));
 }

@@ -335,7 +335,7 @@ int brood_queue_get_into(BroodQueue *queue, void *to, size_t room, size_t *ret_s
 
 int brood_queue_get(BroodQueue *queue, void **ret, size_t *ret_size, int64_t timeout_usec)
 {
-        usec_t until = waiting_until(timeout_usec);
+        usec_t until = clock_until(timeout_usec);
         Get get = { .room = 248 };
         int r;
 

@@ -9,12 +9,6 @@
 
 #include "base/macros.h"
 
-usec_t waiting_until(int64_t timeout_usec)
-{
-        return timeout_usec < 0 ? USEC_INFINITY
-                                : usec_add(clock_monotonic(), (usec_t)timeout_usec);
-}
-
 void waiting_sleep(Waiting *w, uint32_t mark, usec_t until)
 {
         usec_t now = clock_monotonic();

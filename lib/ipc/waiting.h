@@ -31,6 +31,3 @@ void waiting_sleep(Waiting *w, uint32_t mark, usec_t until);
 
 /* Something has changed: wakes so many of those who wait. */
 void waiting_wake(Waiting *w, int n);
-
-/* When a wait of so many microseconds is over; negative: never. */
-usec_t waiting_until(int64_t timeout_usec);

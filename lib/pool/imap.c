@@ -187,7 +187,7 @@ static Batch *ready(BroodImap *m)
 
 static Batch *wait_for_one(BroodImap *m, int64_t timeout_usec)
 {
-        usec_t until = pool_until(timeout_usec);
+        usec_t until = clock_until(timeout_usec);
         Batch *b;
 
         while (!(b = ready(m)))

@@ -130,8 +130,6 @@ void pool_release(BroodPool *pool);
 bool pool_is_foreman(const BroodPool *pool);
 /* Waits for a change; false when it is `until` (USEC_INFINITY: never). */
 bool pool_wait(BroodPool *pool, pthread_cond_t *changed, usec_t until);
-/* The time at the end of a timeout. */
-usec_t pool_until(int64_t timeout_usec);
 
 /* What tasks are told that had not ended. */
 extern const char pool_terminated[];

@@ -181,15 +181,9 @@ void brood_pool_terminate(BroodPool *pool)
 
 /* --- waiting --- */
 
-usec_t pool_until(int64_t timeout_usec)
-{
-        return timeout_usec < 0 ? USEC_INFINITY
-                                : usec_add(clock_monotonic(), (usec_t)timeout_usec);
-}
-
 bool pool_wait(BroodPool *pool, pthread_cond_t *changed, usec_t until)
 {
-        struct timespec t = { (time_t)(until / USEC_PER_SEC), (long)(until % USEC_PER_SEC) * 1000 };
+        struct timespec t = clock_timespec(until);
 
         if (until == USEC_INFINITY)
                 return pthread_cond_wait(changed, &pool->mutex) == 0;
@@ -199,7 +193,7 @@ bool pool_wait(BroodPool *pool, pthread_cond_t *changed, usec_t until)
 /* Under the lock. */
 static int wait_for_batch(Batch *b, int64_t timeout_usec)
 {
-        usec_t until = pool_until(timeout_usec);
+        usec_t until = clock_until(timeout_usec);
 
         if (b->left && timeout_usec && pool_is_foreman(b->pool))
                 return -EDEADLK;
@@ -211,7 +205,7 @@ static int wait_for_batch(Batch *b, int64_t timeout_usec)
 
 static int wait_for_end(BroodPool *pool, int64_t timeout_usec)
 {
-        usec_t until = pool_until(timeout_usec);
+        usec_t until = clock_until(timeout_usec);
 
         if (!pool->closing)
                 return -EINVAL;

@@ -396,17 +396,7 @@ static int poll_one(int fd, usec_t until)
 {
         struct pollfd p = { fd, POLLIN, 0 };
 
-        for (;;) {
-                usec_t now = clock_monotonic(), left = until > now ? until - now : 0;
-                struct timespec t = { (time_t)(left / USEC_PER_SEC),
-                                      (long)(left % USEC_PER_SEC) * 1000 };
-                int n = ppoll(&p, 1, until == USEC_INFINITY ? NULL : &t, NULL);
-
-                if (n >= 0)
-                        return n;
-                if (errno != EINTR)
-                        return -errno;
-        }
+        return fd_poll(&p, 1, until);
 }
 
 static State look(BroodProcess *p)
@@ -430,8 +420,7 @@ static void hear_word(BroodProcess *p)
 
 int brood_process_join(BroodProcess *p, int64_t timeout_usec)
 {
-        usec_t until = timeout_usec < 0 ? USEC_INFINITY
-                                        : usec_add(clock_monotonic(), (usec_t)timeout_usec);
+        usec_t until = clock_until(timeout_usec);
         State state;
 
         if (p->foreign)
@@ -580,23 +569,16 @@ void children_finish(void)
 int brood_wait(const int *fds, unsigned n, int64_t timeout_usec, uint64_t *ret_ready)
 {
         struct pollfd p[64];
-        usec_t until = timeout_usec < 0 ? USEC_INFINITY
-                                        : usec_add(clock_monotonic(), (usec_t)timeout_usec);
+        usec_t until = clock_until(timeout_usec);
         int found;
 
         if (n > ELEMENTS(p))
                 return -EINVAL;
         for (unsigned i = 0; i < n; i++)
                 p[i] = (struct pollfd){ fds[i], POLLIN, 0 };
-        do {
-                usec_t now = clock_monotonic(), left = until > now ? until - now : 0;
-                struct timespec t = { (time_t)(left / USEC_PER_SEC),
-                                      (long)(left % USEC_PER_SEC) * 1000 };
-
-                found = ppoll(p, n, until == USEC_INFINITY ? NULL : &t, NULL);
-        } while (found < 0 && errno == EINTR);
+        found = fd_poll(p, n, until);
         if (found < 0)
-                return -errno;
+                return found;
         *ret_ready = 0;
         for (unsigned i = 0; i < n; i++)
                 *ret_ready |= (uint64_t)(p[i].revents != 0) << i;

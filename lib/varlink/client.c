@@ -139,25 +139,9 @@ int varlink_client_send_fds(VarlinkClient *c, Slice message, const int *fds, siz
         return r < 0 ? r : send_all(c, message, fds, n_fds);
 }
 
-/* Returns 1 if there is something to read, 0 if the time is up. */
-static int wait_to_receive(VarlinkClient *c, usec_t deadline)
-{
-        struct pollfd p = { .fd = c->fd, .events = POLLIN };
-        usec_t now = clock_monotonic(), left;
-        struct timespec t;
-        int r;
-
-        left = deadline > now ? deadline - now : 0;
-        t.tv_sec = (time_t)(left / USEC_PER_SEC);
-        t.tv_nsec = (long)(left % USEC_PER_SEC) * 1000;
-        r = ppoll(&p, 1, deadline == USEC_INFINITY ? NULL : &t, NULL);
-        if (r < 0)
-                return errno == EINTR ? 1 : -errno;
-        return r;
-}
-
 int varlink_client_receive(VarlinkClient *c, usec_t timeout, Slice *ret)
 {
+        struct pollfd p = { .fd = c->fd, .events = POLLIN };
         usec_t deadline = timeout == USEC_INFINITY ? timeout : usec_add(clock_monotonic(), timeout);
         bool waited = timeout == USEC_INFINITY; /* a plain recv() waits by itself */
         ssize_t n;
@@ -171,7 +155,7 @@ int varlink_client_receive(VarlinkClient *c, usec_t timeout, Slice *ret)
                 if (r < 0)
                         return r;
                 if (!waited) {
-                        r = wait_to_receive(c, deadline);
+                        r = fd_poll(&p, 1, deadline);
                         if (r <= 0)
                                 return r;
                 }
