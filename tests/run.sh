@@ -114,7 +114,8 @@ install_packages() {
 
 # --- the parts ---
 
-# build NAME CC OPTION...
+# build NAME CC OPTION...: all of it, or $targets
+targets=
 build() {
         tree=$1 compiler=$2
         shift 2
@@ -123,7 +124,7 @@ build() {
                 made "setup-$tree" env CC="$compiler" \
                         meson setup "$work/$tree" "$@" || return 1
         fi
-        made "build-$tree" ninja --quiet -C "$work/$tree"
+        made "build-$tree" ninja --quiet -C "$work/$tree" $targets
 }
 
 # meson_tests NAME ARG...: the tests that meson knows (unit, ground, interop), one by one.
@@ -222,6 +223,29 @@ sanitized() {
         integration asan --repeat=$repeat $pattern
 }
 
+# What has threads, under TSan. That sees the threads of each process, and not what processes do to
+# each other's memory: killing them is what tests/torture does about that. A child may be forked
+# amid threads here (die_after_fork), and does not join those of its parent (report_thread_leaks).
+threaded="client ipc_connection ipc_heap ipc_members ipc_queue ipc_semaphore ipc_shared mp_pool
+        mp_process slot_page store store_found worker_job"
+
+threads() {
+        export TSAN_OPTIONS=die_after_fork=0:report_thread_leaks=0:log_path=$logs/race
+        say "TSan"
+        rm -f "$logs"/race.*
+        set --
+        for t in $threaded; do
+                targets="$targets tests/unit/test-$t"
+                set -- "$@" "unit $t"
+        done
+        build tsan gcc -Db_sanitize=thread -Db_lundef=false -Doptimization=1
+        r=$? targets=
+        [ $r = 0 ] || return
+        meson_tests tsan "$@"
+        grep -h '^not under TSan' "$work/tsan/meson-logs/testlog.txt"
+        step races sh -c "! cat '$logs'/race.* 2>/dev/null"
+}
+
 plain() {
         say "gcc"
         build gcc gcc -Dwerror=true || return
@@ -253,6 +277,7 @@ if [ -z "$asan$quick$pattern" ]; then
                 say "fuzz"
                 fuzz
         }
+        threads
 fi
 [ -n "$quick" ] || sanitized
 finish

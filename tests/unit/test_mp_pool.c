@@ -366,7 +366,7 @@ static void test_what_is_no_array_can_not_be_mapped(void **state)
 static void test_large_inputs_and_results_cross(void **state)
 {
         EACH_METHOD(m) {
-                enum { N = 12 };
+                enum { N = UNLESS_TSAN(12, 3) };
                 BroodPool *pool = make(&(BroodPoolSpec){ .processes = 2, .method = m });
                 char *big = malloc(3 * MIB);
                 BroodBytes large[N];
@@ -1032,7 +1032,7 @@ static void *map_squares(void *pool)
 {
         intptr_t wrong = 0;
 
-        for (int round = 0; round < 20; round++) {
+        for (int round = 0; round < UNLESS_TSAN(20, 4); round++) {
                 BroodResult *results;
 
                 if (brood_pool_map(pool, square, inputs, 100, (size_t)round % 4, &results) != 0)
