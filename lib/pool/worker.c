@@ -23,8 +23,6 @@
 #include "pool/wire.h"
 #include "process/child.h"
 
-enum { RESULTS_AGE = 500 }; /* µs that finished results may wait for company */
-
 struct BroodTask {
         char *input; /* aligned; with a 0 behind */
         size_t size, room;
@@ -38,7 +36,7 @@ typedef struct PoolWorker {
         WirePage *page;
         Buffer in;
         BroodTask task;
-        usec_t oldest; /* when the first result that is not sent was finished */
+        usec_t oldest; /* the tick in which the first result that is not sent was finished */
 } PoolWorker;
 
 /* --- what a function may do --- */
@@ -144,11 +142,13 @@ static void put_result(PoolWorker *w, uint32_t state, const void *bytes, size_t 
         __atomic_store_n(&p->filled, p->filled + sizeof(head) + size, __ATOMIC_RELEASE);
 }
 
+/* Finished results may wait for company until the kernel's next tick: some milliseconds. The clock
+ * that only ticks can be read before each task; the other costs as much as a small task does. */
 static void flush_if_old(PoolWorker *w)
 {
-        usec_t now = clock_monotonic();
+        usec_t now = clock_read(CLOCK_MONOTONIC_COARSE);
 
-        if (now - w->oldest > RESULTS_AGE)
+        if (now != w->oldest)
                 flush_results(w);
         if (w->page->filled == w->page->base)
                 w->oldest = now;
