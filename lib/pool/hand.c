@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "pool/block.h"
 #include "pool/inside.h"
 #include "process/exit.h"
 
@@ -227,26 +228,24 @@ static void end_chunk(Hand *h, usec_t now)
         free(c);
 }
 
-static void note_result(Hand *h, const WireResult *head, const char *bytes, usec_t now)
+/* A task has ended so, with bytes that are in a block, or a message. */
+static void note_result(Hand *h, BroodResult *result, usec_t now)
 {
         Chunk *c = h->line[h->first];
-        Batch *b = c->batch;
-        size_t task = c->first + h->at;
-        char *text = copy(bytes, (size_t)head->size);
-        BroodResult result = { .state = (BroodTaskState)head->state };
+        Batch *b;
+        size_t task;
 
-        if (result.state == BROOD_TASK_OK && text) {
-                result.data = text;
-                result.size = (size_t)head->size;
-        } else {
-                result.state = BROOD_TASK_FAILED;
-                result.message = text;
+        if (!h->n_line) { /* it tells of more than it was given */
+                brood_result_clear(result);
+                return;
         }
+        b = c->batch;
+        task = c->first + h->at;
         c->deaths = 0;
         h->results++;
         if (++h->at == c->n)
                 end_chunk(h, now);
-        batch_note(b, task, &result);
+        batch_note(b, task, result);
 }
 
 static void note_bad_start(BroodPool *pool, unsigned limit, const char *why, size_t n)
@@ -267,23 +266,56 @@ static void note_start(BroodPool *pool, Hand *h, const WireResult *head, const c
         note_bad_start(pool, BAD_STARTS, bytes, (size_t)head->size);
 }
 
+/* What of the bytes is complete: returns how many they are, and how much room its results need. */
+static size_t find_complete(const char *bytes, size_t n, size_t *ret_results, size_t *ret_room)
+{
+        size_t at = 0;
+        WireResult head;
+
+        *ret_results = *ret_room = 0;
+        while (n - at >= sizeof(head)) {
+                memcpy(&head, bytes + at, sizeof(head));
+                if (n - at - sizeof(head) < head.size)
+                        break;
+                at += sizeof(head) + (size_t)head.size;
+                if (head.state != BROOD_TASK_OK)
+                        continue;
+                ++*ret_results;
+                *ret_room += block_room((size_t)head.size);
+        }
+        return at;
+}
+
+/* Its bytes go to the block; NULL: there is no memory for one. */
+static void read_one(BroodPool *pool, Hand *h, const WireResult *head, const char *bytes,
+                     Block *block, usec_t now)
+{
+        BroodResult result = { .state = BROOD_TASK_FAILED };
+
+        if (head->state >= WIRE_READY) {
+                note_start(pool, h, head, bytes);
+                return;
+        }
+        if (head->state != BROOD_TASK_OK)
+                result.message = copy(bytes, (size_t)head->size);
+        else if (block)
+                result = block_put(block, bytes, (size_t)head->size);
+        note_result(h, &result, now);
+}
+
 /* All that is complete. */
 static void read_results(BroodPool *pool, Hand *h, usec_t now)
 {
+        const char *from = buffer_bytes(&h->in);
+        size_t n, room, all = find_complete(from, buffer_len(&h->in), &n, &room);
+        Block *block = n ? block_new(n, room) : NULL;
         WireResult head;
 
-        while (buffer_len(&h->in) >= sizeof(head)) {
-                const char *bytes = buffer_bytes(&h->in);
-
-                memcpy(&head, bytes, sizeof(head));
-                if (buffer_len(&h->in) - sizeof(head) < head.size)
-                        return;
-                if (head.state >= WIRE_READY)
-                        note_start(pool, h, &head, bytes + sizeof(head));
-                else if (h->n_line)
-                        note_result(h, &head, bytes + sizeof(head), now);
-                buffer_consume(&h->in, sizeof(head) + (size_t)head.size);
+        for (size_t at = 0; at < all; at += sizeof(head) + (size_t)head.size) {
+                memcpy(&head, from + at, sizeof(head));
+                read_one(pool, h, &head, from + at + sizeof(head), block, now);
         }
+        buffer_consume(&h->in, all);
 }
 
 /* Returns false at the end. */

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "pool/block.h"
 #include "pool/inside.h"
 #include "process/child.h"
 
@@ -22,15 +23,23 @@ const char pool_terminated[] = "the pool was terminated";
 
 void brood_result_clear(BroodResult *r)
 {
-        free(r->data);
+        BlockRun run = BLOCK_RUN_INIT;
+
+        block_run_add(&run, r);
+        block_run_end(&run);
         free(r->message);
         *r = (BroodResult){ 0 };
 }
 
 void brood_results_free(BroodResult *results, size_t n)
 {
-        for (size_t i = 0; results && i < n; i++)
-                brood_result_clear(&results[i]);
+        BlockRun run = BLOCK_RUN_INIT;
+
+        for (size_t i = 0; results && i < n; i++) {
+                block_run_add(&run, &results[i]);
+                free(results[i].message);
+        }
+        block_run_end(&run);
         free(results);
 }
 

@@ -389,6 +389,26 @@ static void test_large_inputs_and_results_cross(void **state)
         }
 }
 
+static void test_a_result_may_outlive_those_it_came_with(void **state)
+{
+        BroodPool *pool = make(&(BroodPoolSpec){ .processes = 2, .method = BROOD_FORK });
+        BroodResult *results, kept[10];
+
+        assert_int_equal(brood_pool_map(pool, square, inputs, 100, 0, &results), 0);
+        for (int i = 0; i < 10; i++) {
+                assert_int_equal((uintptr_t)results[i * 7].data % 16, 0);
+                kept[i] = results[i * 7];
+                results[i * 7] = (BroodResult){ 0 };
+        }
+        brood_results_free(results, 100);
+        brood_pool_free(pool);
+        for (int i = 9; i >= 0; i--) {
+                assert_int_equal(result_number(&kept[i]), 49L * i * i);
+                brood_result_clear(&kept[i]);
+                assert_null(kept[i].data);
+        }
+}
+
 static void test_results_of_every_size_around_a_page_of_them(void **state)
 {
         BroodPool *pool = make(&(BroodPoolSpec){ .processes = 1, .method = BROOD_FORK });
@@ -1150,6 +1170,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_map_of_json),
                 cmocka_unit_test(test_what_is_no_array_can_not_be_mapped),
                 cmocka_unit_test(test_large_inputs_and_results_cross),
+                cmocka_unit_test(test_a_result_may_outlive_those_it_came_with),
                 cmocka_unit_test(test_results_of_every_size_around_a_page_of_them),
                 cmocka_unit_test(test_only_the_task_that_kills_its_worker_is_hit),
                 cmocka_unit_test(test_a_worker_that_exits_is_dead_too),

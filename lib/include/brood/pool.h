@@ -96,10 +96,14 @@ typedef enum BroodTaskState {
 
 typedef struct BroodResult {
         BroodTaskState state;
+        unsigned place;  /* the library's own */
         void *data;      /* with a 0 byte behind it that does not count; NULL unless OK */
         size_t size;
         char *message;   /* NULL if OK */
 } BroodResult;
+
+/* The bytes of results that came together are in one piece of memory, which goes with the last of
+ * them; so it is these functions that free them, and not free(). A result may be moved as it is. */
 
 /* Frees what is in each, and the array. */
 void brood_results_free(BroodResult *results, size_t n);
