@@ -107,6 +107,7 @@ static void call_back(Batch *b)
 void batch_note(Batch *b, size_t task, const BroodResult *result)
 {
         b->results[task] = *result;
+        b->failed += result->state != BROOD_TASK_OK;
         if (b->left == 1 && b->callback)
                 call_back(b); /* it is over when that is */
         if (--b->left)

@@ -158,7 +158,7 @@ void hand_send(BroodPool *pool, Hand *h)
         }
         want_out(pool, h, buffer_len(&h->out) > 0);
         if (!buffer_len(&h->out))
-                buffer_clear(&h->out, READ_AT_ONCE);
+                buffer_clear(&h->out, list_empty(&pool->chunks) ? READ_AT_ONCE : SIZE_MAX);
         say_goodbye(h);
 }
 

@@ -22,7 +22,7 @@ typedef struct Batch {
         WireFunction function;
         const BroodBytes *inputs; /* the caller's, or `owned` */
         BroodBytes owned;
-        size_t n, left;           /* tasks; those that have not ended */
+        size_t n, left, failed;   /* tasks; those that have not ended; that ended badly */
         pthread_cond_t own;
         pthread_cond_t *ended;    /* told when all have; NULL: nobody waits */
         BroodResult *results;     /* n of them */

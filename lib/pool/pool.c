@@ -303,15 +303,6 @@ static int begin(BroodPool *pool, BroodFunction function, const BroodBytes *inpu
         return 0;
 }
 
-static int64_t failures(const Batch *b)
-{
-        int64_t n = 0;
-
-        for (size_t i = 0; i < b->n; i++)
-                n += b->results[i].state != BROOD_TASK_OK;
-        return n;
-}
-
 int64_t brood_pool_map(BroodPool *pool, BroodFunction function, const BroodBytes *inputs, size_t n,
                        size_t chunk, BroodResult **ret)
 {
@@ -327,7 +318,7 @@ int64_t brood_pool_map(BroodPool *pool, BroodFunction function, const BroodBytes
         r = begin(pool, function, inputs, n, chunk, &b);
         if (r == 0) {
                 (void)wait_for_batch(b, -1);
-                r = failures(b);
+                r = (int64_t)b->failed;
                 *ret = MOVE_PTR(b->results);
                 b->n = 0; /* they are the caller's */
                 batch_release(b);
