@@ -9,6 +9,7 @@
 #include "api/calls.h"
 #include "api/client.h"
 #include "api/follow.h"
+#include "api/inspect.h"
 #include "api/methods.h"
 #include "api/pending.h"
 #include "api/reason.h"
@@ -152,6 +153,7 @@ static void (*const methods[])(const Request *r) = {
         [IO_BROOD_WHY] = why_job,
         [IO_BROOD_STATUS] = method_status,
         [IO_BROOD_LIST_WORKERS] = method_list_workers,
+        [IO_BROOD_INSPECT] = inspect_worker,
         [IO_BROOD_PAUSE_POOL] = method_pause_pool,
         [IO_BROOD_RESUME_POOL] = method_resume_pool,
         [IO_BROOD_SCALE_POOL] = method_scale_pool,
@@ -197,7 +199,7 @@ static void on_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessa
                 varlink_invalid_parameter(call, "descriptors");
         } else if (call->oneway &&
                    (i == IO_BROOD_WAIT || i == IO_BROOD_WAIT_MANY || i == IO_BROOD_FOLLOW ||
-                    i == IO_BROOD_WATCH)) {
+                    i == IO_BROOD_WATCH || i == IO_BROOD_INSPECT)) {
                 varlink_reply_empty(call); /* nobody wants to know */
         } else {
                 size_t kept = with_fds ? 0 : c->n_fds;
@@ -242,6 +244,8 @@ static void on_gone(VarlinkServer *server, VarlinkCall *call)
                 follow_gone(call);
         else if (call->owner_kind == CALL_WATCH)
                 watch_gone(call);
+        else if (call->owner_kind == CALL_INSPECT)
+                inspect_gone(call);
         else
                 wait_gone(call);
 }
@@ -332,8 +336,9 @@ void api_tell_draining(Api *api)
 /* Does it tell, or will it, of a job of somebody else? */
 static bool shows_others(const VarlinkCall *call, uint32_t uid)
 {
-        if (!call->owner || call->owner_kind == CALL_PENDING || call->owner_kind == CALL_WATCH)
-                return false; /* a watcher is asked each time */
+        if (!call->owner || call->owner_kind == CALL_PENDING || call->owner_kind == CALL_WATCH ||
+            call->owner_kind == CALL_INSPECT)
+                return false; /* what they may see is asked each time */
         return call->owner_kind == CALL_FOLLOW ? follow_shows_others(call, uid)
                                                : wait_shows_others(call, uid);
 }

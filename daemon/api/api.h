@@ -83,7 +83,7 @@ void api_tell_draining(Api *api);
 /* --- inside of api/ --- */
 
 /* What the owner of an unanswered call is (VarlinkCall.owner_kind). */
-enum { CALL_WAITER, CALL_GROUP, CALL_PENDING, CALL_FOLLOW, CALL_WATCH };
+enum { CALL_WAITER, CALL_GROUP, CALL_PENDING, CALL_FOLLOW, CALL_WATCH, CALL_INSPECT };
 
 /* One method. `in` is a struct of its input. */
 typedef struct Request {

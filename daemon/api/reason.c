@@ -15,7 +15,7 @@
 #include "core/ties.h"
 #include "io.brood.h"
 #include "ops/status_line.h"
-#include "pool/slot.h"
+#include "pool/pool.h"
 #include "store/store.h"
 #include "varlink/json.h"
 
@@ -160,11 +160,19 @@ static void say_queued(const Api *api, const Job *job, uint32_t ahead, char *to,
                 say_busy(job, ahead, to, size);
 }
 
+/* SlowAfter= of the pool of its worker. */
+static usec_t slow_after(const Job *job)
+{
+        const Slot *slot = job->slot;
+
+        return slot ? slot->worker->pool->settings->slow_after : 0;
+}
+
 static void say_running(const Job *job, char *to, size_t size)
 {
         const Attempt *a = job_last_attempt(job);
-        usec_t now = clock_steady();
-        char span[64];
+        usec_t now = clock_steady(), slow = slow_after(job);
+        char span[64], limit[64], longer[96] = "";
 
         if (job->request == REQUEST_SETTLE) {
                 (void)snprintf(to, size, "attempt %u has ended: %s; the store has yet to note it",
@@ -172,8 +180,11 @@ static void say_running(const Job *job, char *to, size_t size)
                 return;
         }
         format_span(now > a->started ? now - a->started : 0, span, sizeof(span));
-        (void)snprintf(to, size, "attempt %u runs on worker %s.%u (pid %d), for %s%s", a->number,
-                       a->pool->name, a->seat, a->pid, span,
+        if (slow && now > a->started && now - a->started > slow)
+                (void)snprintf(longer, sizeof(longer), ", longer than SlowAfter=%s",
+                               format_span(slow, limit, sizeof(limit)));
+        (void)snprintf(to, size, "attempt %u runs on worker %s.%u (pid %d), for %s%s%s", a->number,
+                       a->pool->name, a->seat, a->pid, span, longer,
                        job->cancel_asked ? "; its end was asked for" : "");
 }
 

@@ -43,6 +43,7 @@ typedef struct CoreHandler {
         const CorePool *home; /* the last one that served it without a break */
         unsigned since; /* its workers know it from this epoch of theirs on; the pool's */
         HandlerBreaker breaker;
+        uint64_t slow; /* runs that lasted longer than SlowAfter= of their pool */
         Heap held; /* ready jobs that wait until somebody serves it, or its breaker closes */
         uint32_t ready; /* jobs of it that are ready, or arriving */
         HandlerFigures figures;

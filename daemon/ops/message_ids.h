@@ -29,6 +29,8 @@
 #define MESSAGE_JOB_EXPIRED         "afe76b2428844d65b2c9bc7efdd3f509"
 /* more jobs ended badly than are named one by one */
 #define MESSAGE_JOBS_UNNAMED        "39e51928fcc64accb32427bf37c9c2d7"
+/* a run lasts longer than SlowAfter= of its pool: where its worker is */
+#define MESSAGE_JOB_SLOW            "0b7b57ef26d346f5b3d980c743eb34f7"
 /* a job that was only in memory, when the daemon stops */
 #define MESSAGE_JOB_DROPPED         "fe8b5c539d954c849e918e9770630d65"
 /* how many of them there were */

@@ -62,6 +62,7 @@ int pools_init(Pools *pools, Core *core, Turn *turn)
                           .runtime_dir = -1 };
         list_init(&pools->pools);
         cgroups_init(&pools->cgroups, turn->base);
+        inspector_init(&pools->inspector, turn->base);
         pools->stall_timer = evtimer_new(turn->base, on_stall_timer, pools);
         if (!pools->stall_timer)
                 return -ENOMEM;
@@ -76,6 +77,7 @@ void pools_fini(Pools *pools)
 {
         Pool *pool, *next;
 
+        inspector_fini(&pools->inspector);
         LIST_FOREACH_SAFE(&pools->pools, pool, next, link)
                 pool_free(pool);
         cgroups_close(&pools->cgroups);
@@ -161,7 +163,7 @@ unsigned pools_workers(const Pools *pools)
 
 unsigned pools_processes(const Pools *pools)
 {
-        unsigned n = pools_workers(pools);
+        unsigned n = pools_workers(pools) + pools->inspector.n_at_work;
         const Pool *pool;
         const Forker *f;
 
@@ -197,6 +199,7 @@ void pools_close(Pools *pools)
         Pool *pool;
         Forker *f, *next;
 
+        inspector_stop(&pools->inspector);
         LIST_FOREACH(&pools->pools, pool, link)
                 LIST_FOREACH_SAFE(&pool->forkers, f, next, link)
                         if (!f->retired || f->channel >= 0)
@@ -246,7 +249,7 @@ static bool is_known(pid_t pid, void *context)
         for (unsigned i = 0; i < pools->n_strangers; i++)
                 if (pools->strangers[i] == pid)
                         return true;
-        return find_forker(pools, pid) != NULL;
+        return find_forker(pools, pid) || inspector_knows(&pools->inspector, pid);
 }
 
 /* A number that is free again may come back as something else. */
@@ -309,6 +312,8 @@ void pools_reap(Pools *pools)
                         forker_gone(f);
                 } else if (w) {
                         worker_exited(w, &v, clock_steady());
+                } else {
+                        (void)inspector_reaped(&pools->inspector, pid, status);
                 }
                 pools->dirty = true;
         }

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "pool/deaths.h"
+#include "pool/inspector.h"
 #include "pool/pool.h"
 #include "process/sentinel.h"
 #include "settings/settings.h"
@@ -43,6 +44,7 @@ typedef struct Pools {
         struct event *stall_timer;
         Deaths deaths;
         struct Board *board; /* where it is shown how all are; NULL: nowhere */
+        Inspector inspector;
         pid_t *strangers; /* children that we had before we started any (see pools_reap) */
         unsigned n_strangers;
         bool sweeping;                 /* a fork server died: what it had may be falling to us */
@@ -63,8 +65,8 @@ void pools_run(Pools *pools, Job *job, usec_t now);
 /* Somebody wants the end of a job that is on a slot. */
 void pools_cancel(Pools *pools, Job *job, bool force, usec_t now);
 
-/* How many workers have jobs; how many workers, and with fork servers how many processes there are.
- */
+/* How many workers have jobs; how many workers, and with fork servers and what looks into workers
+ * how many processes there are. */
 unsigned pools_running(const Pools *pools);
 unsigned pools_workers(const Pools *pools);
 unsigned pools_processes(const Pools *pools);
@@ -73,11 +75,11 @@ unsigned pools_processes(const Pools *pools);
 void pools_recall(Pools *pools, usec_t now);
 /* Every worker is told to leave; with `force` by SIGKILL. */
 void pools_leave(Pools *pools, bool force, usec_t now);
-/* Fork servers without workers are told to go. */
+/* Fork servers without workers are told to go, and what looks into workers is ended. */
 void pools_close(Pools *pools);
 /* Fork servers that do not go are ended. */
 void pools_kill_forkers(Pools *pools);
 
-/* SIGCHLD: fork servers that died, and what falls to us after them, which is killed. Whoever
+/* SIGCHLD: what has looked into workers, fork servers that died, and what falls to us after them, which is killed. Whoever
  * started us by exec may have left us children of its own: those are none of our business. */
 void pools_reap(Pools *pools);

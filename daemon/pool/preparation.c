@@ -97,20 +97,22 @@ static char **environment(const PoolSettings *s)
         return NULL;
 }
 
-int pool_forker_environment(const PoolSettings *s, char ***ret)
+int pool_plain_environment(char ***ret)
 {
-        char **list;
+        char **list = calloc(ELEMENTS(passed) + 2, sizeof(*list));
 
-        *ret = NULL;
-        if (identity_is_ours(&s->identity))
-                return 0;
-        list = calloc(ELEMENTS(passed) + 2, sizeof(*list));
         if (list && add_passed(list)) {
                 *ret = list;
                 return 0;
         }
         texts_free(list);
         return -ENOMEM;
+}
+
+int pool_forker_environment(const PoolSettings *s, char ***ret)
+{
+        *ret = NULL;
+        return identity_is_ours(&s->identity) ? 0 : pool_plain_environment(ret);
 }
 
 json_t *pool_free_settings(const PoolSettings *s)

@@ -18,6 +18,7 @@
 #include "pool/obituary.h"
 #include "pool/pools.h"
 #include "pool/show.h"
+#include "pool/slow.h"
 #include "varlink/json.h"
 #include "varlink/message.h"
 
@@ -114,6 +115,8 @@ static void begin(Slot *slot, usec_t now)
         run_at(slot, 0)->attempt = job->attempt;
         if (timeout_of(job))
                 arm(slot, usec_add(now, timeout_of(job)), now);
+        if (w->pool->settings->slow_after)
+                slow_arm(slot);
         worker_note_state(w, NULL);
         show_slot(slot);
         if (job->cancel_asked)
@@ -127,6 +130,8 @@ static Job *part(Slot *slot)
 
         slot->first = (slot->first + 1) % SLOT_MAX_RUNS;
         slot->count--;
+        if (slot->slow_armed)
+                slow_disarm(slot);
         if ((job && timeout_of(job)) || ladder_climbing(&slot->ladder))
                 (void)event_del(&slot->timer);
         return job;
@@ -566,6 +571,7 @@ int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page)
         list_init(&slot->idle);
         varlink_stream_init(&slot->in, pools->settings->max_message_size);
         evtimer_assign(&slot->timer, pools->turn->base, on_timer, slot);
+        slow_init(slot, pools->turn->base);
         r = link_init(&slot->link, pools->turn, fd, &slot->out, &ops, false);
         return r;
 }
@@ -573,6 +579,7 @@ int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page)
 void slot_fini(Slot *slot)
 {
         (void)event_del(&slot->timer);
+        slow_disarm(slot);
         list_remove(&slot->idle);
         link_fini(&slot->link);
         varlink_stream_fini(&slot->in);

@@ -47,6 +47,8 @@ typedef struct Slot {
         bool timed_out;        /* why it is on the ladder: its timeout, else a cancel */
         struct event timer;    /* timeout or next rung */
         struct BoardSlot *shown; /* on the scoreboard; NULL: there is no room */
+        struct event slow;     /* SlowAfter= of the first run */
+        bool slow_armed;
 } Slot;
 
 int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page);
