@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* While we look, the worker may end, its job too, and the client may lose its rights: nothing is kept
- * but names, and at the end all is looked up again. */
+/* While we look, the worker may end, its job too, and the client may lose its rights: nothing is
+ * kept but names, and at the end all is looked up again. */
 
 #include "api/inspect.h"
 
@@ -34,8 +34,8 @@ static Worker *find_worker(const Api *api, Slice name, unsigned generation)
         Worker *found = NULL, *w;
         const Pool *pool;
 
-        LIST_FOREACH(&api->pools->pools, pool, link)
-                LIST_FOREACH(&pool->workers, w, in_pool)
+        LIST_FOREACH (&api->pools->pools, pool, link)
+                LIST_FOREACH (&pool->workers, w, in_pool)
                         if (slice_is(name, w->name) &&
                             (generation ? w->generation == generation
                                         : !found || w->generation > found->generation))
@@ -210,7 +210,9 @@ static void on_done(void *context, Slice report, const char *error)
 
 static void start(Asked *a, const Worker *w, bool stack, bool see_all)
 {
-        const InspectionOrder order = { .stack = stack, .done = on_done, .context = a,
+        const InspectionOrder order = { .stack = stack,
+                                        .done = on_done,
+                                        .context = a,
                                         .user = see_all ? INSPECTION_OURS
                                                         : client_of(a->call)->who.uid };
         int r = inspector_ask(&a->api->pools->inspector, w, &order, &a->inspection);
@@ -246,8 +248,9 @@ void inspect_worker(const Request *r)
                 failed(r->call, w->name, strerror(ENOMEM));
                 return;
         }
-        *a = (Asked){ .api = r->api, .call = r->call, .generation = w->generation,
-                      .by_job = by_job };
+        *a = (Asked){
+                .api = r->api, .call = r->call, .generation = w->generation, .by_job = by_job
+        };
         (void)snprintf(a->worker, sizeof(a->worker), "%s", w->name);
         start(a, w, stack, r->client->rights.see_all);
 }

@@ -4,9 +4,9 @@
  *
  *     brood-inspect PID [--stack | --only-stack] [--pidfd=N]
  *
- * A program of its own, since a look into a process may wait: for its memory map, while the process
- * changes it, for a file server, for a debugger's work. With --pidfd the process is proven to be the
- * one that the caller means, before and after.
+ * A program of its own, since a look into a process may wait: for its memory map, while the
+ * process changes it, for a file server, for a debugger's work. With --pidfd the process is proven
+ * to be the one that the caller means, before and after.
  *
  * Exit status: 0 with the object on stdout; 1 with words on stdout that say why there is none. */
 

@@ -3,9 +3,9 @@
 
 /* What the kernel says of a process, gathered by brood-inspect (inspect.c) for one report.
  *
- * Each part looks at one thing and gives a JSON value, or NULL where nothing of it can be read. What
- * the kernel does not let us read is noted in `denied`; what is not there (a kernel without it, a
- * process that has just ended) is left out. */
+ * Each part looks at one thing and gives a JSON value, or NULL where nothing of it can be read.
+ * What the kernel does not let us read is noted in `denied`; what is not there (a kernel without
+ * it, a process that has just ended) is left out. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -61,8 +61,8 @@ json_t *inspect_limits(Target *t);
 json_t *inspect_memory(Target *t);
 /* Descriptors; the locks that are held by them come into `locks`, an array. */
 json_t *inspect_descriptors(Target *t, json_t *locks);
-/* What one line of /proc/locks or fdinfo says, as an object to be added to; NULL: the line is not of
- * a lock of `pid` (0: of anybody). */
+/* What one line of /proc/locks or fdinfo says, as an object to be added to; NULL: the line is not
+ * of a lock of `pid` (0: of anybody). */
 json_t *inspect_lock(const char *line, pid_t pid);
 /* Where descriptors can not be looked at: what /proc/locks has. */
 json_t *inspect_locks(Target *t);

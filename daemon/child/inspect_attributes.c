@@ -125,8 +125,7 @@ static void put_status(json_t *o, Target *t)
         json_put(o, "threads", number(line_after(text, "Threads")));
         json_put(o, "no_new_privileges", flag(line_after(text, "NoNewPrivs")));
         json_put(o, "voluntary_switches", number(line_after(text, "voluntary_ctxt_switches")));
-        json_put(o, "involuntary_switches",
-                 number(line_after(text, "nonvoluntary_ctxt_switches")));
+        json_put(o, "involuntary_switches", number(line_after(text, "nonvoluntary_ctxt_switches")));
 }
 
 /* --- from stat --- */
@@ -157,8 +156,7 @@ static json_t *terminal(int number)
         if (!device)
                 return json_null();
         if (major(device) >= 136 && major(device) <= 143) /* devices.txt of the kernel */
-                return json_sprintf("/dev/pts/%u",
-                                    (major(device) - 136) * 256 + minor(device));
+                return json_sprintf("/dev/pts/%u", (major(device) - 136) * 256 + minor(device));
         name = device_name(device);
         return name ? name : json_sprintf("%u:%u", major(device), minor(device));
 }
@@ -186,11 +184,11 @@ static void put_stat(json_t *o, Target *t)
         if (target_read(t, "stat", NULL, &b) < 0)
                 return;
         rest = strrchr(buffer_bytes(&b), ')');
-        if (!rest || sscanf(rest + 2,
-                            "%*c %*d %d %d %d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %ld %*d "
-                            "%*d %llu",
-                            &process_group, &session, &tty, &user_ticks, &system_ticks, &nice,
-                            &start) != 7)
+        if (!rest ||
+            sscanf(rest + 2,
+                   "%*c %*d %d %d %d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %ld %*d "
+                   "%*d %llu",
+                   &process_group, &session, &tty, &user_ticks, &system_ticks, &nice, &start) != 7)
                 return;
         json_put(o, "process_group", json_integer(process_group));
         json_put(o, "session", json_integer(session));
@@ -250,7 +248,8 @@ static void put_registers(json_t *o, Target *t)
         if (target_read(t, "syscall", NULL, &b) < 0)
                 return;
         if (sscanf(buffer_bytes(&b), "-1 %31s %31s", stack, counter) == 2 ||
-            sscanf(buffer_bytes(&b), "%*d %*s %*s %*s %*s %*s %*s %31s %31s", stack, counter) == 2) {
+            sscanf(buffer_bytes(&b), "%*d %*s %*s %*s %*s %*s %*s %31s %31s", stack, counter) ==
+                    2) {
                 json_put(o, "stack_pointer", json_of_text(stack));
                 json_put(o, "program_counter", json_of_text(counter));
         }
@@ -286,10 +285,10 @@ json_t *inspect_attributes(Target *t)
 static const struct {
         const char *theirs, *ours; /* in /proc/PID/limits, and in [Process] */
 } limits[] = {
-        { "Max address space", "LimitAS" },       { "Max core file size", "LimitCORE" },
-        { "Max cpu time", "LimitCPU" },           { "Max data size", "LimitDATA" },
-        { "Max file size", "LimitFSIZE" },        { "Max locked memory", "LimitMEMLOCK" },
-        { "Max open files", "LimitNOFILE" },      { "Max processes", "LimitNPROC" },
+        { "Max address space", "LimitAS" },  { "Max core file size", "LimitCORE" },
+        { "Max cpu time", "LimitCPU" },      { "Max data size", "LimitDATA" },
+        { "Max file size", "LimitFSIZE" },   { "Max locked memory", "LimitMEMLOCK" },
+        { "Max open files", "LimitNOFILE" }, { "Max processes", "LimitNPROC" },
         { "Max stack size", "LimitSTACK" },
 };
 

@@ -17,12 +17,9 @@
 static const struct {
         const char *file, *key, *name;
 } figures[] = {
-        { "memory.current", NULL, "memory_bytes" },
-        { "memory.peak", NULL, "memory_peak_bytes" },
-        { "memory.max", NULL, "memory_max_bytes" },
-        { "memory.swap.current", NULL, "swap_bytes" },
-        { "memory.events", "oom_kill", "oom_kills" },
-        { "pids.current", NULL, "tasks" },
+        { "memory.current", NULL, "memory_bytes" },   { "memory.peak", NULL, "memory_peak_bytes" },
+        { "memory.max", NULL, "memory_max_bytes" },   { "memory.swap.current", NULL, "swap_bytes" },
+        { "memory.events", "oom_kill", "oom_kills" }, { "pids.current", NULL, "tasks" },
         { "cpu.stat", "usage_usec", "cpu_usec" },
 };
 

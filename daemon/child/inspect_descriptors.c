@@ -67,8 +67,8 @@ static const struct {
         unsigned long flag;
         const char *name;
 } flags[] = {
-        { O_APPEND, "append" }, { O_NONBLOCK, "nonblock" },   { O_CLOEXEC, "cloexec" },
-        { O_DIRECT, "direct" }, { O_DSYNC, "dsync" },         { O_PATH, "path" },
+        { O_APPEND, "append" }, { O_NONBLOCK, "nonblock" }, { O_CLOEXEC, "cloexec" },
+        { O_DIRECT, "direct" }, { O_DSYNC, "dsync" },       { O_PATH, "path" },
 };
 
 static json_t *flag_words(unsigned long bits)
@@ -99,9 +99,7 @@ static bool is_listed(const json_t *locks, const json_t *lock)
         json_t *one;
         size_t i;
 
-        json_array_foreach(locks, i, one)
-                if (is_same(one, lock))
-                        return true;
+        json_array_foreach(locks, i, one) if (is_same(one, lock)) return true;
         return false;
 }
 
@@ -156,7 +154,7 @@ static int *read_numbers(DIR *directory, size_t *ret_n)
 
         while (numbers && n < MOST_COUNTED && (e = readdir(directory)))
                 if (isdigit((unsigned char)e->d_name[0]))
-                        numbers[n++] = atoi(e->d_name);
+                        numbers[n++] = (int)strtol(e->d_name, NULL, 10);
         if (numbers)
                 qsort(numbers, n, sizeof(*numbers), by_number);
         *ret_n = n;

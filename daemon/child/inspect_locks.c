@@ -4,8 +4,8 @@
  *
  *     1: POSIX  ADVISORY  WRITE 4711 08:01:131271 0 EOF
  *
- * One that hangs at an open file (FLOCK, OFDLCK) is held by all who have that file open, and the pid
- * is that of who took it. */
+ * One that hangs at an open file (FLOCK, OFDLCK) is held by all who have that file open, and the
+ * pid is that of who took it. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +34,8 @@ json_t *inspect_lock(const char *line, pid_t pid)
         long long start;
         int holder;
 
-        if (sscanf(line, " %*d: %15s %15s %15s %d %63s %lld %31s", type, mode, access, &holder, file,
-                   &start, end) != 7 ||
+        if (sscanf(line, " %*d: %15s %15s %15s %d %63s %lld %31s", type, mode, access, &holder,
+                   file, &start, end) != 7 ||
             (pid && holder != pid))
                 return NULL;
         return json_pack("{s:s,s:s,s:i,s:s,s:I,s:o}", "type", type_word(type), "access",

@@ -8,7 +8,7 @@
  *              kernel does not know them
  *     stack    [stack]
  *     shared   what other processes may write or see, too (MAP_SHARED)
- *     other    the rest: read-only parts of programs, files that are only read, what the kernel maps
+ *     other    the rest: read-only parts of programs, files that are only read, the kernel's
  *
  * `private` is what would be given back if the process ended; of `pss` what several have counts by
  * parts. */
@@ -86,8 +86,12 @@ static const struct {
         const char *key;
         Figure figure;
 } keys[] = {
-        { "Size:", SIZE },         { "Rss:", RSS },    { "Pss:", PSS }, { "Private_Clean:", PRIVATE },
-        { "Private_Dirty:", PRIVATE }, { "Swap:", SWAP },
+        { "Size:", SIZE },
+        { "Rss:", RSS },
+        { "Pss:", PSS },
+        { "Private_Clean:", PRIVATE },
+        { "Private_Dirty:", PRIVATE },
+        { "Swap:", SWAP },
 };
 
 static void add_figure(const char *line, uint64_t figures[N_FIGURES])

@@ -28,9 +28,7 @@ void target_note_denied(Target *t, const char *what)
 
         if (!what)
                 return;
-        json_array_foreach(t->denied, i, one)
-                if (strcmp(json_string_value(one), what) == 0)
-                        return;
+        json_array_foreach(t->denied, i, one) if (strcmp(json_string_value(one), what) == 0) return;
         (void)json_array_append_new(t->denied, json_string(what));
 }
 

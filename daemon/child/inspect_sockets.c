@@ -53,9 +53,9 @@ static Socket *add(Sockets *s, const Socket *socket)
 
 /* --- Internet --- */
 
-static const char *const tcp_states[] = { NULL,       "established", "syn sent", "syn received",
-                                          "fin wait", "fin wait",    "time wait", "closed",
-                                          "close wait", "last ack",  "listening", "closing" };
+static const char *const tcp_states[] = { NULL,         "established", "syn sent",  "syn received",
+                                          "fin wait",   "fin wait",    "time wait", "closed",
+                                          "close wait", "last ack",    "listening", "closing" };
 
 /* "0100007F:1F90", each 32 bits in the order of this machine. */
 static void internet_address(const char *text, char *to)
@@ -132,9 +132,9 @@ static const struct {
         const char *file, *protocol;
         void (*take)(Sockets *s, const char *line, const char *protocol);
 } tables[] = {
-        { "net/unix", "unix", take_unix },         { "net/tcp", "tcp", take_internet },
-        { "net/tcp6", "tcp6", take_internet },     { "net/udp", "udp", take_internet },
-        { "net/udp6", "udp6", take_internet },     { "net/netlink", "netlink", take_netlink },
+        { "net/unix", "unix", take_unix },     { "net/tcp", "tcp", take_internet },
+        { "net/tcp6", "tcp6", take_internet }, { "net/udp", "udp", take_internet },
+        { "net/udp6", "udp6", take_internet }, { "net/netlink", "netlink", take_netlink },
 };
 
 Sockets *sockets_read(Target *t)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The stacks of all threads, by eu-stack (elfutils): it stops the process, walks its stacks, and lets
- * it go on; when it is killed, the kernel lets it go on. Its debug information may be large and slow
- * to read, so it has a deadline, and what it has said by then counts. */
+/* The stacks of all threads, by eu-stack (elfutils): it stops the process, walks its stacks, and
+ * lets it go on; when it is killed, the kernel lets it go on. Its debug information may be large
+ * and slow to read, so it has a deadline, and what it has said by then counts. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,10 @@ static int start(const Target *t, Look *look)
         char *environment[] = { (char[]){ "LC_ALL=C.UTF-8" }, NULL };
         AUTO(fd_close) int theirs = -1;
         int ends[2], r;
-        ProcessStart s = { .path = PROGRAM, .argv = argv, .environment = environment, .in = -1,
+        ProcessStart s = { .path = PROGRAM,
+                           .argv = argv,
+                           .environment = environment,
+                           .in = -1,
                            .die_with_parent = true };
 
         (void)snprintf(pid, sizeof(pid), "%d", (int)t->pid);
@@ -74,16 +77,15 @@ static bool read_out(const Look *look, Buffer *text)
 /* --- frames --- */
 
 /* "#0  0x00007f… name", of the thread of the last "TID n:" */
-static json_t *frame(const char *line, size_t n)
+static json_t *frame(const char *line)
 {
         char address[32], name[256] = "";
 
         if (sscanf(line, "#%*d %31s", address) != 1)
                 return NULL;
         (void)sscanf(line, "#%*d %*31s%*1[ ]%255[^\n]", name);
-        return name[0] && n ? json_pack("{s:s,s:o}", "address", address, "name",
-                                        json_of_text(name))
-                            : json_pack("{s:s}", "address", address);
+        return name[0] ? json_pack("{s:s,s:o}", "address", address, "name", json_of_text(name))
+                       : json_pack("{s:s}", "address", address);
 }
 
 static json_t *threads(const char *text)
@@ -100,7 +102,7 @@ static json_t *threads(const char *text)
                                 list, json_pack("{s:i,s:o}", "tid", tid, "frames", frames));
                         continue;
                 }
-                one = frames ? frame(line, line_length(line)) : NULL;
+                one = frames ? frame(line) : NULL;
                 if (one)
                         (void)json_array_append_new(frames, one);
         }
@@ -122,7 +124,8 @@ static json_t *cannot_start(int r)
                          json_sprintf(PROGRAM " can not be started: %s", strerror(-r)));
 }
 
-/* It has its own words for what went wrong, and those about rights come with what would be right. */
+/* It has its own words for what went wrong, and those about rights come with what would be right.
+ */
 static const char *trouble(const Buffer *text, bool ended, int status)
 {
         if (!ended)

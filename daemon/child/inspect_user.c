@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /* The kernel lets a process look into another one of the same user, if that is dumpable, and else
- * only with CAP_SYS_PTRACE, ptrace(2). So we become the worker's user even where we could do without:
- * what is read then (programs and their debug information by eu-stack) is a job's to choose, and
- * nothing of that is to be read with the daemon's rights. Who a worker is, the kernel says: the
- * settings of its pool may be newer than it. */
+ * only with CAP_SYS_PTRACE, ptrace(2). So we become the worker's user even where we could do
+ * without: what is read then (programs and their debug information by eu-stack) is a job's to
+ * choose, and nothing of that is to be read with the daemon's rights. Who a worker is, the kernel
+ * says: the settings of its pool may be newer than it. */
 
 #include <errno.h>
 #include <grp.h>

@@ -55,7 +55,8 @@ static const struct {
 static const struct {
         const char *verb, *states;
 } wanted[] = {
-        { "cancel", OPEN }, { "follow", OPEN }, { "why", OPEN }, { "retry", ENDED_BADLY },
+        { "cancel", OPEN },       { "follow", OPEN },       { "why", OPEN },
+        { "retry", ENDED_BADLY }, { "inspect", "running" },
 };
 
 /* What a word stands for that is no verb: nothing may follow. */

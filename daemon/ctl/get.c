@@ -2,7 +2,6 @@
 
 /* get ID: one job, for people. */
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -10,37 +9,8 @@
 #include "ctl/pager.h"
 #include "ctl/print.h"
 #include "ctl/raw.h"
+#include "ctl/sheet.h"
 #include "ctl/verbs.h"
-
-enum { LABEL = 12 };
-
-static void line(Buffer *b, const char *label, const char *format, ...) PRINTF(3, 4);
-
-static void line(Buffer *b, const char *label, const char *format, ...)
-{
-        AUTO(free) char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
-        va_end(ap);
-        buffer_printf(b, "%*s: ", LABEL, label);
-        append_shown(b, slice_of(text), false);
-        buffer_append_char(b, '\n');
-}
-
-static void time_line(Buffer *b, const char *label, const json_t *object, const char *name)
-{
-        usec_t at = get_usec(object, name), now = clock_read(CLOCK_REALTIME);
-
-        if (!at)
-                return;
-        if (at > now)
-                line(b, label, "%s (in %s)", time_text(at).text, span_text(at - now).text);
-        else
-                line(b, label, "%s (%s ago)", time_text(at).text, age_text(at, now).text);
-}
 
 static void list_line(Buffer *b, const char *label, const json_t *list)
 {
@@ -52,7 +22,7 @@ static void list_line(Buffer *b, const char *label, const json_t *list)
                 buffer_printf(&words, "%s%s", i ? " " : "",
                               json_string_value(item) ? json_string_value(item) : "?");
         if (buffer_len(&words))
-                line(b, label, "%.*s", (int)buffer_len(&words), buffer_bytes(&words));
+                sheet_line(b, label, "%.*s", (int)buffer_len(&words), buffer_bytes(&words));
         buffer_fini(&words);
 }
 
@@ -63,9 +33,9 @@ static void append_head(Buffer *b, const json_t *job)
 
         buffer_printf(b, "%s%s%s job %s\n", colour_on(colour), print_utf8() ? "●" : "*",
                       colour_off(colour), get_string(job, "id"));
-        line(b, "Handler", "%s (pool %s)", get_string(json_object_get(job, "spec"), "handler"),
-             get_string(job, "pool"));
-        buffer_printf(b, "%*s: %s%s%s", LABEL, "State", colour_on(colour), state,
+        sheet_line(b, "Handler", "%s (pool %s)",
+                   get_string(json_object_get(job, "spec"), "handler"), get_string(job, "pool"));
+        buffer_printf(b, "%*s: %s%s%s", SHEET_LABEL, "State", colour_on(colour), state,
                       colour_off(colour));
         if (*get_string(job, "reason")) {
                 buffer_append_string(b, ": ");
@@ -79,13 +49,13 @@ static void append_spec(Buffer *b, const json_t *spec)
         int64_t priority = get_int(spec, "priority");
 
         if (priority)
-                line(b, "Priority", "%lld", (long long)priority);
+                sheet_line(b, "Priority", "%lld", (long long)priority);
         if (get_int(spec, "timeout_usec"))
-                line(b, "Timeout", "%s", span_text(get_usec(spec, "timeout_usec")).text);
+                sheet_line(b, "Timeout", "%s", span_text(get_usec(spec, "timeout_usec")).text);
         if (*get_string(spec, "unique_key"))
-                line(b, "Unique key", "%s", get_string(spec, "unique_key"));
+                sheet_line(b, "Unique key", "%s", get_string(spec, "unique_key"));
         if (*get_string(spec, "durability"))
-                line(b, "Durability", "%s", get_string(spec, "durability"));
+                sheet_line(b, "Durability", "%s", get_string(spec, "durability"));
         list_line(b, "After", json_object_get(spec, "after"));
         list_line(b, "Semaphores", json_object_get(spec, "semaphores"));
         list_line(b, "Tags", json_object_get(spec, "tags"));
@@ -95,16 +65,16 @@ static void append_times(Buffer *b, const json_t *job)
 {
         const json_t *spec = json_object_get(job, "spec"), *progress;
 
-        time_line(b, "Submitted", job, "submitted_usec");
+        sheet_time(b, "Submitted", job, "submitted_usec");
         if (!get_int(job, "started_usec"))
-                time_line(b, "Not before", spec, "run_at_usec");
-        time_line(b, "Started", job, "started_usec");
-        time_line(b, "Ended", job, "ended_usec");
-        line(b, "User", "%lld (group %lld)", (long long)get_int(job, "uid"),
-             (long long)get_int(job, "gid"));
+                sheet_time(b, "Not before", spec, "run_at_usec");
+        sheet_time(b, "Started", job, "started_usec");
+        sheet_time(b, "Ended", job, "ended_usec");
+        sheet_line(b, "User", "%lld (group %lld)", (long long)get_int(job, "uid"),
+                   (long long)get_int(job, "gid"));
         progress = json_object_get(job, "progress");
         if (json_is_number(progress))
-                line(b, "Progress", "%.0f%%", json_number_value(progress) * 100);
+                sheet_line(b, "Progress", "%.0f%%", json_number_value(progress) * 100);
 }
 
 /* "attempt 1: worker noop.1 pid 4711, 1.2s, worker died: killed by SIGKILL" */
@@ -152,7 +122,8 @@ static void append_attempts(Buffer *b, const json_t *attempts)
 
         if (json_array_size(attempts))
                 buffer_append_char(b, '\n');
-        json_array_foreach(attempts, i, attempt) {
+        json_array_foreach(attempts, i, attempt)
+        {
                 append_attempt(b, attempt);
                 append_stderr(b, get_string(attempt, "stderr_tail"));
         }

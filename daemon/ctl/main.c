@@ -61,6 +61,10 @@ static const Verb verbs[] = {
           "From the scoreboard, so that it answers when the daemon does not, and says so." },
         { "metrics", "", "the daemon's figures for Prometheus", OPTION_BIT(OPTION_FORMAT), 0, 0,
           verb_metrics },
+        { "inspect", "WORKER|ID", "what a worker is, has and does, by its name or a job's id",
+          OPTION_BIT(OPTION_STACK), 1, 1, verb_inspect, false,
+          "Attributes, memory, descriptors, locks and cgroup, as the kernel has them. By the id\n"
+          "of a job it is the worker that runs it now." },
         { "pause", "POOL", "start no more jobs of a pool", 0, 1, 1, verb_pause },
         { "resume", "[POOL]", "take back pause; without a pool, drain", 0, 0, 1, verb_resume },
         { "scale", "POOL MIN [MAX]", "change the number of workers, for this run of the daemon", 0,

@@ -69,6 +69,8 @@ static const OptionType types[N_OPTIONS] = {
         [OPTION_FORMAT] = { "format", CHOICE, "openmetrics|prometheus",
                             "of the text; not given: prometheus",
                             .choices = "openmetrics prometheus" },
+        [OPTION_STACK] = { "stack", SWITCH, NULL,
+                           "with the stack of each thread; it is stopped for that moment" },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */

@@ -42,6 +42,7 @@ typedef enum OptionId {
         OPTION_STATE_DIRECTORY,
         OPTION_RUNTIME_DIRECTORY,
         OPTION_FORMAT,
+        OPTION_STACK,
         N_OPTIONS
 } OptionId;
 

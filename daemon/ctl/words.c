@@ -33,7 +33,12 @@ static const struct {
           "retried" },
         { "io.brood.WrongState", "cancel",
           "job {id} is {state}: only one that has not ended can be cancelled" },
+        { "io.brood.WrongState", "inspect",
+          "job {id} is {state}: only while it runs there is a worker of it" },
         { "io.brood.WrongState", NULL, "job {id} is {state}, and this needs another state" },
+        { "io.brood.NoSuchWorker", NULL,
+          "there is no worker '{worker}' (see broodctl workers)" },
+        { "io.brood.InspectFailed", NULL, "worker {worker} can not be inspected: {message}" },
         { "io.brood.QueueFull", NULL,
           "the queue is full with {limit} jobs: try again later, or raise MaxQueued=" },
         { "io.brood.QuotaExceeded", NULL,
@@ -52,6 +57,10 @@ static const struct {
         { "io.brood.AccessDenied", "wait", MAY_SEE_NO_MORE },
         { "io.brood.AccessDenied", "follow", MAY_SEE_NO_MORE },
         { "io.brood.AccessDenied", "get", MAY_SEE_NO_MORE },
+        { "io.brood.AccessDenied", "inspect",
+          "access denied: workers are inspected by who may see all (See= or Operate= in [Access] "
+          "of brood.conf), and by a user, with the id of a job of his own, while its worker runs "
+          "only his" },
         { "io.brood.AccessDenied", NULL,
           "access denied: '{verb}' is for who may operate: root, the daemon's own user, and those "
           "whom Operate= in [Access] of brood.conf names" },

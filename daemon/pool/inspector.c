@@ -41,10 +41,10 @@ struct Inspection {
         Inspector *inspector;
         InspectionOrder order; /* done is NULL: nobody wants to know (any more) */
         pid_t target;
-        int target_fd;         /* its pidfd */
-        pid_t pid;             /* of the helper; 0: it waits */
+        int target_fd; /* its pidfd */
+        pid_t pid;     /* of the helper; 0: it waits */
         int pidfd;
-        int out;               /* what it prints; -1: closed */
+        int out; /* what it prints; -1: closed */
         Buffer text;
         struct event readable, timer; /* deadline of the work, or of waiting */
 };
@@ -161,7 +161,7 @@ static Inspection *find(const Inspector *i, pid_t pid)
 {
         Inspection *x;
 
-        LIST_FOREACH(&i->at_work, x, link)
+        LIST_FOREACH (&i->at_work, x, link)
                 if (x->pid == pid)
                         return x;
         return NULL;
@@ -291,7 +291,7 @@ static unsigned count_of(const List *list, uint32_t user)
         const Inspection *x;
         unsigned n = 0;
 
-        LIST_FOREACH(list, x, link)
+        LIST_FOREACH (list, x, link)
                 n += x->order.user == user;
         return n;
 }
@@ -364,7 +364,7 @@ void inspector_stop(Inspector *i)
         Inspection *x;
 
         i->stopped = true;
-        LIST_FOREACH(&i->at_work, x, link)
+        LIST_FOREACH (&i->at_work, x, link)
                 give_up(x, "the daemon stops");
         while ((x = LIST_FIRST(&i->waiting, Inspection, link))) {
                 tell(x, (Slice){ NULL, 0 }, "the daemon stops");

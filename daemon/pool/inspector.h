@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Looks into workers: one run of brood-inspect (child/inspect.c) for each question, of which few are
- * at work at a time and some wait.
+/* Looks into workers: one run of brood-inspect (child/inspect.c) for each question, of which few
+ * are at work at a time and some wait.
  *
- * A worker is named by its pidfd, so an inspection needs nothing of it once it was asked for: if the
- * worker ends, the answer says so. */
+ * A worker is named by its pidfd, so an inspection needs nothing of it once it was asked for: if
+ * the worker ends, the answer says so. */
 
 #include <event2/event.h>
 #include <stdbool.h>
@@ -16,9 +16,9 @@
 #include "base/slice.h"
 
 enum {
-        INSPECTOR_AT_WORK = 4,   /* at a time */
-        INSPECTOR_WAITING = 64,  /* behind them, in all, */
-        INSPECTOR_OF_USER = 8,   /* and both of one user who may not operate */
+        INSPECTOR_AT_WORK = 4,  /* at a time */
+        INSPECTOR_WAITING = 64, /* behind them, in all, */
+        INSPECTOR_OF_USER = 8,  /* and both of one user who may not operate */
 };
 
 struct Worker;

@@ -80,6 +80,7 @@ void pools_close(Pools *pools);
 /* Fork servers that do not go are ended. */
 void pools_kill_forkers(Pools *pools);
 
-/* SIGCHLD: what has looked into workers, fork servers that died, and what falls to us after them, which is killed. Whoever
- * started us by exec may have left us children of its own: those are none of our business. */
+/* SIGCHLD: what has looked into workers, fork servers that died, and what falls to us after them,
+ * which is killed. Whoever started us by exec may have left us children of its own: those are none
+ * of our business. */
 void pools_reap(Pools *pools);

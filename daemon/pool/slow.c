@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Between the question and its answer the job may end, and its worker too: what the line is about is
- * kept as copies. A line of the log is one line, so the stack is told as the names of its frames, from
- * the innermost on. */
+/* Between the question and its answer the job may end, and its worker too: what the line is about
+ * is kept as copies. A line of the log is one line, so the stack is told as the names of its
+ * frames, from the innermost on. */
 
 #include "pool/slow.h"
 
@@ -65,7 +65,8 @@ static void append_frames(Buffer *b, const json_t *frames)
         const json_t *frame;
         size_t i;
 
-        json_array_foreach(frames, i, frame) {
+        json_array_foreach(frames, i, frame)
+        {
                 const char *name = json_string_value(json_object_get(frame, "name"));
 
                 if (!name)
@@ -81,7 +82,8 @@ static void append_stack(Buffer *b, const json_t *stack)
         const json_t *threads = json_object_get(stack, "threads"), *thread;
         size_t i;
 
-        json_array_foreach(threads, i, thread) {
+        json_array_foreach(threads, i, thread)
+        {
                 if (i >= MOST_THREADS || buffer_len(b) > MOST_TEXT)
                         break;
                 buffer_printf(b, "%s%lld: ", i ? "; thread " : "thread ",
@@ -110,8 +112,12 @@ static void describe(Buffer *b, Slice report, const char *error)
 static void tell(const Slow *s, Slice report, const char *error)
 {
         AUTO(buffer_fini) Buffer stack = BUFFER_INIT;
-        const LogFields fields = { .id = MESSAGE_JOB_SLOW, .pool = s->pool, .worker = s->worker,
-                                   .handler = s->handler, .job = &s->job, .attempt = s->attempt,
+        const LogFields fields = { .id = MESSAGE_JOB_SLOW,
+                                   .pool = s->pool,
+                                   .worker = s->worker,
+                                   .handler = s->handler,
+                                   .job = &s->job,
+                                   .attempt = s->attempt,
                                    .user = &s->user };
         char span[64];
 
@@ -144,8 +150,7 @@ static void look(Slot *slot, const Job *job)
         if (r < 0)
                 return; /* without memory there is nothing to be told with */
         order.context = s;
-        r = inspector_ask(&slot->worker->pool->pools->inspector, slot->worker, &order,
-                          &unneeded);
+        r = inspector_ask(&slot->worker->pool->pools->inspector, slot->worker, &order, &unneeded);
         if (r == 0)
                 s = NULL; /* on_done() has it */
         else
@@ -173,8 +178,7 @@ void slow_init(Slot *slot, struct event_base *base)
 void slow_arm(Slot *slot)
 {
         usec_t after = slot->worker->pool->settings->slow_after;
-        struct timeval t = { (time_t)(after / USEC_PER_SEC),
-                             (suseconds_t)(after % USEC_PER_SEC) };
+        struct timeval t = { (time_t)(after / USEC_PER_SEC), (suseconds_t)(after % USEC_PER_SEC) };
 
         if (after != USEC_INFINITY)
                 slot->slow_armed = evtimer_add(&slot->slow, &t) == 0;
