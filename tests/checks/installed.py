@@ -48,11 +48,13 @@ lib/systemd/user/broodd.socket
 lib/sysusers.d/brood.conf
 lib/tmpfiles.d/brood.conf
 libexec/brood/brood-forkserver
+libexec/brood/brood-inspect
 libexec/brood/brood-worker
 share/brood/io.brood.Worker.varlink
 share/brood/io.brood.varlink
 share/doc/brood/drop-ins/device.conf
 share/doc/brood/drop-ins/home.conf
+share/doc/brood/drop-ins/inspect.conf
 share/doc/brood/drop-ins/jit.conf
 share/doc/brood/drop-ins/network.conf
 share/doc/brood/drop-ins/users.conf
