@@ -212,9 +212,11 @@ ROWS = {
     "Status": [({}, only_counts)],
     "ListWorkers": [({}, no_job_ids), ({"pool": "diag"}, no_job_ids)],
     "Inspect": [
-        ({"worker": "diag.0"}, ("org.varlink.service.MethodNotImplemented", "AccessDenied")),
-        ({"worker": "diag.0", "stack": True},
-         ("org.varlink.service.MethodNotImplemented", "AccessDenied")),
+        ({"worker": "diag.0"}, "AccessDenied"),
+        ({"worker": "diag.0", "stack": True}, "AccessDenied"),
+        ({"worker": "diag.99"}, "AccessDenied"),
+        ({"worker": "{running}"}, "NoSuchJob"),
+        ({"worker": "{done}", "stack": True}, "NoSuchJob"),
     ],
     "PausePool": [({"pool": "diag"}, "AccessDenied"), ({"pool": "none"}, "AccessDenied")],
     "ResumePool": [({"pool": "diag"}, "AccessDenied")],
@@ -285,6 +287,7 @@ def test_who_may_see_all_sees_and_changes_nothing():
         assert w.running in sara.call("Why", id=w.blocked)["reason"]
         assert sorted(sum((x["jobs"] for x in sara.call("ListWorkers")["workers"]), [])) == \
             sorted([w.running, w.holder])
+        assert sara.call("Inspect", worker=w.running)["report"]["jobs"][0]["id"] == w.running
         with refused("WaitTimeout"):
             sara.call("Wait", id=w.running, timeout_usec=0)
         for id in (w.running, w.scheduled, w.failed, w.done):
@@ -297,7 +300,7 @@ def test_who_may_see_all_sees_and_changes_nothing():
             sara.call("Submit", job={"handler": "echo"})
         for method, tries in ROWS.items():
             for parameters, wanted in tries:
-                if wanted == "AccessDenied" and not method.startswith("Submit"):
+                if wanted == "AccessDenied" and method not in ("Submit", "SubmitMany", "Inspect"):
                     with refused("AccessDenied"):
                         sara.call(method, **parameters)
         w.assert_untouched()

@@ -29,15 +29,6 @@ def test_unknown_method():
             assert e["method"] in (method, method.rpartition(".")[2])
 
 
-def test_methods_that_come_later():
-    """What the interface has and the daemon not yet is MethodNotImplemented."""
-    with Daemon() as d:
-        for method, parameters in (("Inspect", {"worker": "diag.0"}),):
-            with refused("org.varlink.service.MethodNotImplemented") as e:
-                d.call(method, **parameters)
-            assert e["method"].endswith(method)
-
-
 def test_wrong_parameters():
     """A parameter of a wrong type, unknown or missing is named in InvalidParameter."""
     wrong = [

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 
 from machine import *
 
@@ -84,6 +85,31 @@ def test_network_conf_opens_the_network(m):
     refused(m, talk)
     drop_in(m, "network.conf")
     assert output(m, talk) == "b'x'"
+
+
+def look(m, pool):
+    """What is found by a look into the first worker of a pool."""
+    name = m.worker_list(pool)[0]["name"]
+    return json.loads(m.ctl("--json", "inspect", "--stack", name, user="root").out)["report"]
+
+
+def test_inspect_conf_opens_workers(m):
+    """inspect.conf: workers that run commands can be looked into, and the stacks of all; without it
+    only those of modules, and no stack. Jobs have no more rights than before."""
+    closed = look(m, "exec")
+    assert {"memory", "descriptors"} <= set(closed["denied"]["what"]), closed
+    assert re.search(r"/broodd\.service/pool-exec/\d+\.\d+$", closed["cgroup"]["path"]), closed
+    assert closed["cgroup"]["cpu_usec"] > 0, closed
+    module = look(m, "diag")
+    assert "denied" not in module and module["descriptors"]["total"] > 3, module
+    assert not module["stack"].get("threads") and module["stack"]["error"], module
+    drop_in(m, "inspect.conf")
+    for pool in "exec", "diag":
+        opened = look(m, pool)
+        assert "denied" not in opened and opened["descriptors"]["total"] > 3, opened
+        assert opened["stack"]["threads"] or "elfutils" in opened["stack"]["error"], opened
+    for kind in "Inh", "Prm", "Eff", "Amb":
+        assert "Cap%s:\t0000000000000000" % kind in output(m, "cat /proc/self/status")
 
 
 def test_jit_conf_opens_writable_code(m):
