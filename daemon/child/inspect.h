@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
@@ -26,6 +27,8 @@ enum { INSPECT_TEXT_MAX = 8 * 1024 * 1024 };
 /* A file below /proc/PID, up to INSPECT_TEXT_MAX of it, with a NUL behind its end. Returns 0 or
  * -errno; not being allowed to is noted as `what` (NULL: it is not). */
 int target_read(Target *t, const char *file, const char *what, Buffer *to);
+/* The same to be read line by line and closed; NULL: it can not be opened. */
+FILE *target_stream(Target *t, const char *file, const char *what);
 /* The text of a link below /proc/PID, to be freed; NULL: it can not be read, noted the same way. */
 char *target_link(Target *t, const char *link, const char *what);
 /* Opens a directory below /proc/PID; a descriptor or -errno. */

@@ -16,7 +16,9 @@
 #include "base/macros.h"
 #include "child/inspect.h"
 
-enum { MOST_LISTED = 256, MOST_COUNTED = 65536 };
+/* A report stays below what the supervisor takes (pool/inspector.c), whatever names a job has made.
+ */
+enum { MOST_LISTED = 256, MOST_LOCKS = 64, MOST_NAME = 400, MOST_COUNTED = 65536 };
 
 #define DESCRIPTORS "descriptors"
 
@@ -108,12 +110,12 @@ static void take_locks(const char *info, int fd, const char *target, json_t *loc
         for (const char *line = info; line; line = line_next(line)) {
                 json_t *lock = strncmp(line, "lock:", 5) == 0 ? inspect_lock(line + 5, 0) : NULL;
 
-                if (!lock || is_listed(locks, lock) || json_array_size(locks) >= MOST_LISTED) {
+                if (!lock || is_listed(locks, lock) || json_array_size(locks) >= MOST_LOCKS) {
                         json_decref(lock);
                         continue;
                 }
                 json_put(lock, "fd", json_integer(fd));
-                json_put(lock, "path", json_of_text(target));
+                json_put(lock, "path", json_of_bytes(target, strnlen(target, MOST_NAME)));
                 (void)json_array_append_new(locks, lock);
         }
 }
@@ -186,7 +188,7 @@ static void take(Target *t, int fd, const Sockets *sockets, json_t *counts, json
         if (json_array_size(list) >= MOST_LISTED)
                 return;
         o = json_pack("{s:i,s:s}", "fd", fd, "kind", kind);
-        json_put(o, "target", json_of_text(target));
+        json_put(o, "target", json_of_bytes(target, strnlen(target, MOST_NAME)));
         put_info(t, fd, target, o, locks);
         if (strncmp(target, "socket:[", 8) == 0)
                 sockets_describe(sockets, strtoul(target + 8, NULL, 10), o);

@@ -17,8 +17,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/macros.h"
 #include "child/inspect.h"
+
+DEFINE_CLEANUP(FILE, fclose);
 
 typedef enum Kind { CODE, DATA, HEAP, STACK, SHARED, OTHER, TOTAL, N_KINDS } Kind;
 
@@ -104,20 +107,33 @@ static void add_figure(const char *line, uint64_t figures[N_FIGURES])
                         figures[keys[i].figure] += kilobytes * 1024;
 }
 
-static void sum_up(const char *text, uint64_t sums[N_KINDS][N_FIGURES])
+/* Line by line, since a process may have tens of thousands of mappings. */
+static void sum_up(FILE *f, uint64_t sums[N_KINDS][N_FIGURES])
 {
         Mapping before = { 0 }, m;
+        AUTO(free) char *line = NULL;
         Kind kind = OTHER;
+        size_t size = 0;
 
-        for (const char *line = text; line; line = line_next(line)) {
+        while (getline(&line, &size, f) >= 0) {
                 if (parse_mapping(line, &m)) {
                         kind = kind_of(&m, &before, kind);
                         before = m;
+                        before.path = NULL; /* the line is read over */
                         continue;
                 }
                 add_figure(line, sums[kind]);
                 add_figure(line, sums[TOTAL]);
         }
+}
+
+static bool read_map(Target *t, uint64_t sums[N_KINDS][N_FIGURES])
+{
+        AUTO(fclose) FILE *f = target_stream(t, "smaps", "memory");
+
+        if (f)
+                sum_up(f, sums);
+        return f != NULL;
 }
 
 static json_t *figures_json(const uint64_t figures[N_FIGURES])
@@ -145,15 +161,12 @@ static void put_peak(json_t *o, Target *t)
 
 json_t *inspect_memory(Target *t)
 {
-        AUTO(buffer_fini) Buffer b = BUFFER_INIT;
         uint64_t sums[N_KINDS][N_FIGURES] = { 0 };
         json_t *o = json_object();
 
-        if (target_read(t, "smaps", "memory", &b) == 0) {
-                sum_up(buffer_bytes(&b), sums);
+        if (read_map(t, sums))
                 for (int i = 0; i < N_KINDS; i++)
                         json_put(o, kind_names[i], figures_json(sums[i]));
-        }
         put_peak(o, t);
         return o;
 }

@@ -66,6 +66,18 @@ int target_read(Target *t, const char *file, const char *what, Buffer *to)
         return to->failed ? -ENOMEM : 0;
 }
 
+FILE *target_stream(Target *t, const char *file, const char *what)
+{
+        int fd = openat(t->proc, file, O_RDONLY | O_CLOEXEC);
+        FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+
+        if (fd < 0)
+                (void)refused(t, what);
+        else if (!f)
+                fd_close(fd);
+        return f;
+}
+
 int target_open(Target *t, const char *directory, const char *what)
 {
         int fd = openat(t->proc, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -21,7 +21,7 @@
 
 #define PROGRAM "/usr/bin/eu-stack"
 
-enum { DEADLINE_MS = 3000, MOST_TEXT = 128 * 1024 };
+enum { DEADLINE_MS = 3000, MOST_TEXT = 96 * 1024 };
 
 typedef struct Look {
         pid_t pid;

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+from cgroups import Subtree
 from harness import *
 from journald import Journald, LoggingDaemon, message_ids
 from users import ALICE, BOB, OLGA, SARA, Users
@@ -27,6 +28,11 @@ def inspect(d, worker, client=None, **more):
 
 def read(pid, name):
     with open("/proc/%d/%s" % (pid, name), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def read_file(*parts):
+    with open(os.path.join(*parts), encoding="utf-8") as f:
         return f.read()
 
 
@@ -215,6 +221,27 @@ def test_many_descriptors():
         assert sum(descriptors["kinds"].values()) == descriptors["total"]
 
 
+def test_names_that_are_no_text():
+    """What a job has made can be any bytes: it is shown with what is not text escaped, and cut."""
+    d = Daemon({}, start=False)
+    os.mkdir(d.path("held"))
+    folder = os.path.join(os.fsencode(d.path("held")), b"\xff\x01\n" + b"x" * 200, b"y" * 250)
+    os.makedirs(folder)
+    with open(os.path.join(HERE, "worker.py"), encoding="utf-8") as f:
+        program = d.write("named.py", "import os\nfor i in range(300):\n"
+                          "    os.open(%r + b'/%%d' %% i, os.O_CREAT | os.O_RDWR)\n" % folder +
+                          f.read())
+    d.write_pool("add", pool("add nap", command="%s %s" % (sys.executable, program),
+                             min_workers=1, spare_workers=0))
+    with d:
+        d.start()
+        listed = inspect(d, d.workers()[0]["name"])["descriptors"]["list"]
+        assert len(listed) == 256
+        assert any("/held/\\xff\\x01\\x0axxx" in one["target"] for one in listed), listed[-1]
+        shown = broodctl(d, "inspect", d.workers()[0]["name"])
+        assert shown.returncode == 0 and "\\xff" in shown.stdout, shown.stderr
+
+
 def test_locks():
     """Locks of all three kinds, with the file, whether it is for reading, and the range."""
     with holder() as (d, pid, r):
@@ -248,6 +275,19 @@ def test_memory():
             assert memory["heap"]["private_bytes"] < 12 * mib
         assert memory["code"]["rss_bytes"] > 0 and memory["stack"]["rss_bytes"] > 0
         assert memory["peak_rss_bytes"] >= memory["total"]["rss_bytes"] - near
+
+
+def test_cgroup():
+    """Where one is delegated: the group of the worker with its commands, and what it has used."""
+    with Subtree() as tree, tree.daemon() as d:
+        r = inspect(d, "diag.0")
+        path = r["cgroup"]["path"]
+        assert path == tree.at("pool-diag/0.1") and os.path.isdir(path), (path, tree.path)
+        assert str(r["process"]["pid"]) in read_file(path, "worker/cgroup.procs").split()
+        used = int(re.search(r"^usage_usec (\d+)$", read_file(path, "cpu.stat"), re.M).group(1))
+        assert 0 < r["cgroup"]["cpu_usec"] <= used
+        for file, key in ("memory.current", "memory_bytes"), ("pids.current", "tasks"):
+            assert (key in r["cgroup"]) == os.path.exists(os.path.join(path, file)), key
 
 
 def test_stack():
