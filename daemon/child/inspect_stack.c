@@ -64,7 +64,9 @@ static bool read_out(const Look *look, Buffer *text)
                 char *at = buffer_reserve(text, 4096);
                 ssize_t n;
 
-                if (!at || poll(&p, 1, (int)((end - now) / USEC_PER_MSEC) + 1) <= 0)
+                if (!at)
+                        return false;
+                if (poll(&p, 1, (int)((end - now) / USEC_PER_MSEC) + 1) <= 0)
                         continue;
                 n = read(look->out, at, 4096);
                 if (n <= 0)
@@ -88,24 +90,32 @@ static json_t *frame(const char *line)
                        : json_pack("{s:s}", "address", address);
 }
 
+/* One of which nothing could be read is left out. */
+static void add_thread(json_t *list, int tid, json_t *frames)
+{
+        if (json_array_size(frames))
+                (void)json_array_append_new(list,
+                                            json_pack("{s:i,s:O}", "tid", tid, "frames", frames));
+        json_decref(frames);
+}
+
 static json_t *threads(const char *text)
 {
-        json_t *list = json_array(), *frames = NULL;
+        json_t *list = json_array(), *frames = json_array();
+        int tid = 0, next;
 
         for (const char *line = *text ? text : NULL; line; line = line_next(line)) {
-                json_t *one;
-                int tid;
+                json_t *one = frame(line);
 
-                if (sscanf(line, "TID %d:", &tid) == 1) {
-                        frames = json_array();
-                        (void)json_array_append_new(
-                                list, json_pack("{s:i,s:o}", "tid", tid, "frames", frames));
-                        continue;
-                }
-                one = frames ? frame(line) : NULL;
                 if (one)
                         (void)json_array_append_new(frames, one);
+                if (sscanf(line, "TID %d:", &next) != 1)
+                        continue;
+                add_thread(list, tid, frames);
+                frames = json_array();
+                tid = next;
         }
+        add_thread(list, tid, frames);
         return list;
 }
 
@@ -128,11 +138,14 @@ static json_t *cannot_start(int r)
  */
 static const char *trouble(const Buffer *text, bool ended, int status)
 {
+        const char *words = buffer_bytes(text);
+
         if (!ended)
-                return "eu-stack was not done after 3 s";
-        if (strstr(buffer_bytes(text), "Operation not permitted"))
-                return "the stack can not be read: this needs ptrace(2), between processes of one "
-                       "user where kernel.yama.ptrace_scope is 0, else CAP_SYS_PTRACE";
+                return "this is not all: eu-stack was not done within 3 s, or had too much to say";
+        if (strstr(words, "Operation not permitted") || strstr(words, "Permission denied"))
+                return "the stack can not be read: this needs ptrace(2) on a dumpable process of "
+                       "the same user, with kernel.yama.ptrace_scope=0, or CAP_SYS_PTRACE; in the "
+                       "system service, drop-ins/inspect.conf";
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? NULL : "eu-stack failed";
 }
 
