@@ -160,6 +160,17 @@ static void write_times(Exposition *e, const Api *api)
                                      &h->figures.running);
 }
 
+static void write_slow(Exposition *e, const Api *api)
+{
+        const CoreHandler *h;
+
+        exposition_family(e, EXPOSITION_COUNTER, "brood_slow_runs",
+                          "Runs that lasted longer than SlowAfter=, by pool and handler.");
+        FOREACH_HANDLER(api, h)
+                exposition_count(e, LABELS({ "pool", pool_of(h) }, { "handler", h->name }),
+                                 h->slow);
+}
+
 static void write_resting(Exposition *e, const Api *api)
 {
         const CoreHandler *h;
@@ -242,8 +253,8 @@ void metrics_write(const Api *api, bool openmetrics, Buffer *out)
 {
         static void (*const parts[])(Exposition *e, const Api *api) = {
                 write_daemon,  write_jobs,     write_workers, write_pool_states, write_deaths,
-                write_submitted, write_ended,  write_attempts, write_times,      write_resting,
-                write_refusals, write_store,   write_process,
+                write_submitted, write_ended,  write_attempts, write_times,      write_slow,
+                write_resting, write_refusals, write_store,    write_process,
         };
         Exposition e = { .out = out, .openmetrics = openmetrics };
 

@@ -568,6 +568,9 @@ def test_each_slow_attempt_is_told():
             line = d.wait_log("attempt %d of job=%s handler=sleep runs longer" % (n, job["id"]))
             assert "its stack can not be told: by hand" in line.string, line.string
         assert len(re.findall("runs longer than SlowAfter=100ms", d.log())) == 2, d.log()
+        counted = re.search(r'^brood_slow_runs_total{.*handler="sleep"} (\d+)$',
+                            d.call("Metrics")["text"], re.M)
+        assert counted and counted.group(1) == "2", d.call("Metrics")["text"]
 
 
 def test_a_stack_that_can_not_be_had():
