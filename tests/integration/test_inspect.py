@@ -541,8 +541,9 @@ def test_a_slow_run_is_told_once():
     need_eu_stack()
     with Journald() as j, LoggingDaemon(j, {"diag": diag(slow_after="300ms")}) as d:
         assert d.run("echo", {})["state"] == "succeeded"
-        id = d.submit("spin", {"seconds": slow(1)})
+        id = d.submit("spin", {"seconds": slow(3)})
         worker = d.worker_of(id)
+        until(lambda: "longer than SlowAfter=300ms" in d.call("Why", id=id)["reason"], "slow", 2)
         entry = j.wait(MESSAGE_ID=ID["JOB_SLOW"])
         for name, value in {"PRIORITY": "4", "BROOD_JOB": id, "BROOD_ATTEMPT": "1",
                             "BROOD_HANDLER": "spin", "BROOD_POOL": "diag",
@@ -551,7 +552,6 @@ def test_a_slow_run_is_told_once():
             assert entry[name] == value.encode(), (name, entry)
         assert re.search(rb"SlowAfter=300ms; thread %d: .*\bspin < " % worker["pid"],
                          entry["MESSAGE"]), entry
-        assert "longer than SlowAfter=300ms" in d.call("Why", id=id)["reason"]
         assert d.wait(id)["state"] == "succeeded"
         again = d.run("spin", {"seconds": slow(0.6)})["id"]
         j.wait(MESSAGE_ID=ID["JOB_SLOW"], BROOD_JOB=again)
