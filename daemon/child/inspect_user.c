@@ -59,7 +59,7 @@ static int read_who(Target *t, Who *who)
         return 0;
 }
 
-/* Those of our capabilities that are about looking; CAP_SYS_PTRACE goes on to eu-stack. */
+/* Those of our capabilities that are about looking; they go on to eu-stack. */
 static int keep_only_looking(uint64_t had)
 {
         uint64_t kept = had & (1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH);
@@ -74,6 +74,8 @@ static int keep_only_looking(uint64_t had)
                 return -errno;
         if (capabilities_have(kept, CAP_SYS_PTRACE))
                 (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_PTRACE, 0, 0);
+        if (capabilities_have(kept, CAP_DAC_READ_SEARCH)) /* auxv may be root's */
+                (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0);
         return 0;
 }
 
