@@ -35,6 +35,16 @@ void api_error_int(VarlinkCall *call, const char *error, const char *name, int64
         varlink_reply_end(call, false);
 }
 
+void api_error_state(VarlinkCall *call, const Job *job, JobState state)
+{
+        Buffer *b = varlink_error_begin(call, "io.brood.WrongState");
+
+        emit_key(b, "id");
+        emit_uuid(b, &job->id);
+        emit_string_member(b, "state", slice_of(job_state_name(state)));
+        varlink_reply_end(call, false);
+}
+
 void api_error_store(VarlinkCall *call)
 {
         const char *why = store_error(client_of(call)->api->store);

@@ -110,6 +110,8 @@ static inline Slice request_slice(const Request *r, unsigned field)
 void api_error_string(VarlinkCall *call, const char *error, const char *name, Slice value);
 void api_error_int(VarlinkCall *call, const char *error, const char *name, int64_t value);
 void api_error_empty(VarlinkCall *call, const char *error);
+/* WrongState, with the job's id. */
+void api_error_state(VarlinkCall *call, const Job *job, JobState state);
 /* StoreFailed, with why. */
 void api_error_store(VarlinkCall *call);
 

@@ -13,16 +13,6 @@
 #include "ops/log.h"
 #include "varlink/json.h"
 
-static void wrong_state(VarlinkCall *call, const Job *job)
-{
-        Buffer *b = varlink_error_begin(call, "io.brood.WrongState");
-
-        emit_key(b, "id");
-        emit_uuid(b, &job->id);
-        emit_string_member(b, "state", slice_of(job_state_name(job->state)));
-        varlink_reply_end(call, false);
-}
-
 void method_cancel(const Request *r)
 {
         Job *job = request_job_to_change(r, IO_BROOD_CANCEL_IN_ID);
@@ -31,7 +21,7 @@ void method_cancel(const Request *r)
         if (!job)
                 return;
         if (job_state_ended(job->state)) {
-                wrong_state(r->call, job);
+                api_error_state(r->call, job, job->state);
                 return;
         }
         core_cancel(r->api->core, job, "cancelled on request", r->now);
@@ -49,7 +39,7 @@ void method_retry(const Request *r)
         if (job_state_ended(job->state) && !request_within_quota(r, job))
                 return;
         if (!core_retry(r->api->core, job, r->now)) {
-                wrong_state(r->call, job);
+                api_error_state(r->call, job, job->state);
                 return;
         }
         r->api->dirty = true;

@@ -68,12 +68,12 @@ char *culprit_words(const Client *client, const Slot *slot, usec_t now, char *to
         char span[64];
 
         format_span(ran - ran % USEC_PER_MSEC, span, sizeof(span));
-        if (client_sees(client, job->uid))
+        if (client && client_sees(client, job->uid))
                 (void)snprintf(to, size, "worker %s has been at job %s (%s) for %s",
                                slot->worker->name, uuid_text(&job->id).text, job->handler->name,
                                span);
         else
-                (void)snprintf(to, size, "worker %s has been at another user's job for %s",
-                               slot->worker->name, span);
+                (void)snprintf(to, size, "worker %s has been at a job (%s) for %s",
+                               slot->worker->name, job->handler->name, span);
         return to;
 }

@@ -14,6 +14,6 @@ const Job *culprit_of_chain(const Job *job);
 const Slot *culprit_of_semaphore(const Api *api, const CoreSemaphore *semaphore);
 const Slot *culprit_of_pool(const Pool *pool);
 
-/* "worker images.3 has been at job 0192… (resize) for 3min"; a job of somebody whom the client does
- * not see has no id. Returns `to`. */
+/* "worker images.3 has been at job 0192… (resize) for 3min"; without the id where the client does
+ * not see the job's user, or for whoever it may be (NULL). Returns `to`. */
 char *culprit_words(const Client *client, const Slot *slot, usec_t now, char *to, size_t size);

@@ -34,8 +34,8 @@ static Worker *find_worker(const Api *api, Slice name, unsigned generation)
         Worker *found = NULL, *w;
         const Pool *pool;
 
-        LIST_FOREACH (&api->pools->pools, pool, link)
-                LIST_FOREACH (&pool->workers, w, in_pool)
+        LIST_FOREACH(&api->pools->pools, pool, link)
+                LIST_FOREACH(&pool->workers, w, in_pool)
                         if (slice_is(name, w->name) &&
                             (generation ? w->generation == generation
                                         : !found || w->generation > found->generation))
@@ -64,16 +64,6 @@ static bool may_look(const Client *c, const Worker *w, bool by_job)
         return c->rights.see_all || (by_job && runs_only_of(w, c->who.uid));
 }
 
-static void wrong_state(VarlinkCall *call, const Job *job, JobState state)
-{
-        Buffer *b = varlink_error_begin(call, "io.brood.WrongState");
-
-        emit_key(b, "id");
-        emit_uuid(b, &job->id);
-        emit_string_member(b, "state", slice_of(job_state_name(state)));
-        varlink_reply_end(call, false);
-}
-
 static void no_such_worker(VarlinkCall *call, Slice name)
 {
         api_error_string(call, "io.brood.NoSuchWorker", "worker",
@@ -99,7 +89,7 @@ static Worker *worker_of_job(const Request *r)
                 return NULL;
         if (job_shown_state(job) == JOB_RUNNING && slot)
                 return slot->worker;
-        wrong_state(r->call, job, job_shown_state(job));
+        api_error_state(r->call, job, job_shown_state(job));
         return NULL;
 }
 

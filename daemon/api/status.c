@@ -52,7 +52,7 @@ static void write_warning(void *b, WarningKind kind, const char *subject, const 
 
 static void write_warnings(Buffer *b, const Request *r)
 {
-        const Warnings w = { write_warning, b };
+        const Warnings w = { write_warning, b, r->client };
 
         emit_key(b, "warnings");
         emit_open(b, '[');

@@ -45,25 +45,41 @@ static void tell(const Warnings *w, WarningKind kind, const char *subject, const
 
 /* --- pools --- */
 
+/* To the second. */
+static char *span_words(usec_t span, char *to, size_t size)
+{
+        return format_span(span - span % USEC_PER_SEC, to, size);
+}
+
 /* Jobs wait for workers that are all busy, and do not get on. Returns false: it is not so. */
 static bool tell_stuck(const Warnings *w, const Pool *pool, usec_t now)
 {
         uint64_t waiting = pool->core->count[JOB_QUEUED];
-        const Slot *slot = waiting ? culprit_of_pool(pool) : NULL;
+        const Slot *slot = waiting && !pool_count(pool).idle ? culprit_of_pool(pool) : NULL;
         usec_t since = slot ? MAX(pool->core->last_end, slot->since) : now;
-        PoolCount n = pool_count(pool);
-        char quiet[64], ran[64];
+        char quiet[64], words[256];
 
-        if (n.idle || now - MIN(since, now) < STUCK_AFTER)
+        if (now - MIN(since, now) < STUCK_AFTER)
                 return false;
         tell(w, WARNING_POOL_STUCK, pool->core->name,
-             "pool %s gets nothing done: %llu job%s wait%s, and none has ended for %s; worker %s "
-             "has been at job %s (%s) for %s",
+             "pool %s gets nothing done: %llu job%s wait%s, and none has ended for %s; %s",
              pool->core->name, (unsigned long long)waiting, PLURAL(waiting),
-             waiting == 1 ? "s" : "", format_span(now - since, quiet, sizeof(quiet)),
-             slot->worker->name, uuid_text(&slot_job(slot, 0)->id).text,
-             slot_job(slot, 0)->handler->name, format_span(now - slot->since, ran, sizeof(ran)));
+             waiting == 1 ? "s" : "", span_words(now - since, quiet, sizeof(quiet)),
+             culprit_words(w->client, slot, now, words, sizeof(words)));
         return true;
+}
+
+static void tell_slow(const Warnings *w, const Pool *pool, usec_t now)
+{
+        usec_t after = pool->settings->slow_after;
+        const Slot *slot = after && after != USEC_INFINITY ? culprit_of_pool(pool) : NULL;
+        char span[64], words[256];
+
+        if (slot && now - MIN(slot->since, now) > after)
+                tell(w, WARNING_JOB_SLOW, pool->core->name, "pool %s: %s, longer than SlowAfter=%s",
+                     pool->core->name,
+                     culprit_words(w->client, slot, now, words, sizeof(words)),
+                     format_span(after, span, sizeof(span)));
 }
 
 void warnings_of_pool(const Warnings *w, const Pool *pool, usec_t now)
@@ -81,8 +97,8 @@ void warnings_of_pool(const Warnings *w, const Pool *pool, usec_t now)
                 tell(w, WARNING_POOL_SHORT, name, "pool %s has %u of %u workers%s%s", name,
                      pool_ready_workers(pool), pool->min_workers,
                      pool->start_error[0] ? ": " : "", pool->start_error);
-        else
-                (void)tell_stuck(w, pool, now);
+        else if (!tell_stuck(w, pool, now))
+                tell_slow(w, pool, now);
 }
 
 void warnings_of_handler(const Warnings *w, const CoreHandler *h, usec_t now)
@@ -124,7 +140,7 @@ static void tell_of_limits(const Warnings *w, const Api *api, usec_t now)
                 tell(w, WARNING_LIMIT_HIT, refusal_reason(i),
                      "clients are refused by the limit %s: %llu so far, the last %s ago",
                      refusal_reason(i), (unsigned long long)r->counts[i],
-                     format_span(age - age % USEC_PER_SEC, ago, sizeof(ago)));
+                     span_words(age, ago, sizeof(ago)));
         }
 }
 

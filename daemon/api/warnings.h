@@ -31,6 +31,7 @@ const char *warning_kind_name(WarningKind kind);
 typedef struct Warnings {
         void (*tell)(void *context, WarningKind kind, const char *subject, const char *message);
         void *context;
+        const Client *client; /* whose jobs may be named; NULL: whoever it may be */
 } Warnings;
 
 /* Tells of one pool: at most one thing, the one that would have to change first. */

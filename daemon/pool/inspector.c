@@ -161,7 +161,7 @@ static Inspection *find(const Inspector *i, pid_t pid)
 {
         Inspection *x;
 
-        LIST_FOREACH (&i->at_work, x, link)
+        LIST_FOREACH(&i->at_work, x, link)
                 if (x->pid == pid)
                         return x;
         return NULL;
@@ -291,7 +291,7 @@ static unsigned count_of(const List *list, uint32_t user)
         const Inspection *x;
         unsigned n = 0;
 
-        LIST_FOREACH (list, x, link)
+        LIST_FOREACH(list, x, link)
                 n += x->order.user == user;
         return n;
 }
@@ -364,7 +364,7 @@ void inspector_stop(Inspector *i)
         Inspection *x;
 
         i->stopped = true;
-        LIST_FOREACH (&i->at_work, x, link)
+        LIST_FOREACH(&i->at_work, x, link)
                 give_up(x, "the daemon stops");
         while ((x = LIST_FIRST(&i->waiting, Inspection, link))) {
                 tell(x, (Slice){ NULL, 0 }, "the daemon stops");
