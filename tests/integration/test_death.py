@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import statistics
 import threading
 import time
 
@@ -101,20 +100,17 @@ def test_poison_off():
         assert job["state"] == "failed" and len(job["attempts"]) == 6, job
 
 
-@alone
-def test_replacement_is_fast():
-    """With a warm spare, the next job after a SIGKILL is answered within 5 ms (p50)."""
+def test_a_spare_takes_over():
+    """The next job after a SIGKILL is run by a spare, which was there before: nobody waits for a
+    worker to be born."""
     with Daemon({"diag": diag(min_workers=1, spare_workers=2)}) as d, d.connect() as c:
-        times = []
         for _ in range(30):
             until(lambda: sum(w["state"] == "spare" for w in d.workers()) == 2, "two spares")
-            victim = next(w["pid"] for w in d.workers() if w["state"] == "idle")
-            began = time.monotonic()
-            os.kill(victim, signal.SIGKILL)
+            spares = [w["pid"] for w in d.workers() if w["state"] == "spare"]
+            os.kill(next(w["pid"] for w in d.workers() if w["state"] == "idle"), signal.SIGKILL)
             job = c.call("Submit", job={"handler": "echo", "durability": "memory"}, wait=True)
-            times.append(time.monotonic() - began)
             assert job["job"]["state"] == "succeeded"
-        assert statistics.median(times) < slow(0.005), sorted(times)
+            assert job["job"]["attempts"][-1]["pid"] in spares, job
 
 
 def test_all_workers_at_once():
