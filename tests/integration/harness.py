@@ -69,8 +69,10 @@ SANITIZED = is_sanitized()
 
 
 def slow(seconds):
-    """A time that the daemon has to keep, longer where it is built with sanitizers."""
-    return seconds * 4 if SANITIZED else seconds
+    """A time that the daemon has to keep, longer where it is built with sanitizers, and where more
+    wants to run than there are CPUs."""
+    crowd = max(1, os.getloadavg()[0] / os.cpu_count())
+    return seconds * crowd * (4 if SANITIZED else 1)
 
 
 def limit(seconds):
