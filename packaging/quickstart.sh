@@ -29,7 +29,7 @@ install_packages() {
     command -v dpkg-query >/dev/null || return 0 # not Debian: meson says what is missing
     missing=
     for package in gcc libc6-dev meson ninja-build pkg-config \
-        libevent-dev libjansson-dev libsystemd-dev libinih-dev libsqlite3-dev; do
+        libevent-dev libjansson-dev libsystemd-dev libinih-dev libsqlite3-dev libncurses-dev; do
         case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) in
         *' installed') ;;
         *) missing="$missing $package" ;;

@@ -47,13 +47,11 @@ static int open_board(const Ctl *ctl, int directory, const char *path, bool name
 
 static int open_in(const Ctl *ctl, const char *directory, BoardAt *ret)
 {
-        AUTO(free) char *path = NULL;
+        int n = snprintf(ret->path, sizeof(ret->path), "%s/" BOARD_FILE, directory);
 
-        if (asprintf(&path, "%s/" BOARD_FILE, directory) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        return open_board(ctl, AT_FDCWD, path, false, ret);
+        if (n < 0 || (size_t)n >= sizeof(ret->path))
+                return -ENAMETOOLONG;
+        return open_board(ctl, AT_FDCWD, ret->path, false, ret);
 }
 
 static int open_beside(const Ctl *ctl, BoardAt *ret)
@@ -104,6 +102,7 @@ static int open_of_process(const Ctl *ctl, pid_t pid, BoardAt *ret)
         int r = -ENOENT;
         DIR *fds;
 
+        (void)snprintf(ret->path, sizeof(ret->path), "/proc/%d/fd/…/" BOARD_FILE, (int)pid);
         (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
         fds = pid > 0 ? opendir(path) : NULL;
         if (!fds)
@@ -126,22 +125,30 @@ static int open_user(const Ctl *ctl, BoardAt *ret)
         return open_in(ctl, path, ret);
 }
 
+/* Where it is not in one of the usual places. */
+static bool open_elsewhere(const Ctl *ctl, BoardAt *ret)
+{
+        BoardAt found = { 0 };
+
+        if (open_user(ctl, &found) < 0 &&
+            open_of_process(ctl, listener_of(ctl->socket), &found) < 0)
+                return false;
+        *ret = found;
+        return true;
+}
+
 int board_find(const Ctl *ctl, BoardAt *ret)
 {
         const char *named = ctl->options->values[OPTION_RUNTIME_DIRECTORY].text;
         int r;
 
-        ret->view.map = NULL;
+        *ret = (BoardAt){ 0 };
         if (named)
                 return open_in(ctl, named, ret);
         r = open_beside(ctl, ret);
         if (r == -ENOENT || r == -EBADMSG)
                 r = open_in(ctl, SYSTEM_DIRECTORY, ret);
-        if (r < 0 && open_user(ctl, ret) == 0)
-                r = 0;
-        if (r < 0 && open_of_process(ctl, listener_of(ctl->socket), ret) == 0)
-                r = 0;
-        return r;
+        return r < 0 && open_elsewhere(ctl, ret) ? 0 : r;
 }
 
 void board_forget(BoardAt *b)
@@ -177,12 +184,22 @@ static char process_state(pid_t pid)
         return end[2];
 }
 
+static bool is_over(char state)
+{
+        return !state || state == 'Z' || state == 'X';
+}
+
+bool board_is_left(const BoardAt *b)
+{
+        return is_over(process_state((pid_t)b->head.pid));
+}
+
 const char *board_ailment(const BoardAt *b, char *to, size_t size)
 {
         usec_t began = b->head.turn_began;
         char state = process_state((pid_t)b->head.pid);
 
-        if (!state || state == 'Z' || state == 'X')
+        if (is_over(state))
                 (void)snprintf(to, size, "is dead: this is what it left, %s ago",
                                age_text(b->head.written, b->now).text);
         else if (state == 'T')

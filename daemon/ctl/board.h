@@ -11,17 +11,21 @@
 typedef struct BoardAt {
         BoardView view;
         BoardHead head;
-        usec_t now; /* by the daemon's clock */
+        usec_t now;     /* by the daemon's clock */
+        char path[512]; /* of the file, or of the one that could not be read */
 } BoardAt;
 
 /* Looks in --runtime-directory, in the directory of the daemon that the options mean, beside the
  * socket, and at what the process that listens there has open. Returns 0, or -errno (-ENOENT: there
- * is none; -EACCES: this user may not read it) without a word. */
+ * is none; -EACCES: this user may not read it; ret->path says which) without a word. */
 int board_find(const Ctl *ctl, BoardAt *ret);
 void board_forget(BoardAt *b);
 
 /* Reads the head again. */
 void board_refresh(BoardAt *b);
+
+/* Has the daemon that wrote it ended? */
+bool board_is_left(const BoardAt *b);
 
 /* What is wrong with the daemon, in words that go on "broodd (pid 1) …"; NULL: nothing that can be
  * seen without asking it. */

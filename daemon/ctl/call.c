@@ -47,7 +47,7 @@ int call_send(Ctl *ctl)
         return call_flush(ctl);
 }
 
-static int reply_parse(Reply *r, Slice text)
+int reply_parse(Reply *r, Slice text)
 {
         json_t *message, *parameters, *error;
 

@@ -29,6 +29,9 @@ static inline void reply_fini_cleanup(Reply *r)
         reply_fini(r);
 }
 
+/* Fills an empty one from a message. Returns 0, -EBADMSG if that is no reply, or -ENOMEM. */
+int reply_parse(Reply *r, Slice text);
+
 /* Writes the head of a call, and gives the buffer for its parameters. */
 Buffer *call_begin(Ctl *ctl, const char *method, unsigned flags);
 

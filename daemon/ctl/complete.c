@@ -74,7 +74,7 @@ static void take_option(Line *l, const char *word)
 {
         const char *equals = strchr(word, '=');
         int id = options_find(word);
-        bool valued = id >= 0 && options_info(id).placeholder;
+        bool valued = id >= 0 && options_info(id).placeholder && !options_info(id).optional;
 
         if (id < 0)
                 return;

@@ -2,6 +2,8 @@
 
 /* get ID: one job, for people. */
 
+#include "ctl/get.h"
+
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -144,26 +146,30 @@ static void append_json(Buffer *b, const char *label, Slice text)
         buffer_fini(&pretty);
 }
 
+void get_append(Buffer *b, const Reply *reply)
+{
+        const json_t *job = json_object_get(reply->parameters, "job");
+        Slice raw = raw_member(reply->raw, "job");
+
+        append_head(b, job);
+        append_spec(b, json_object_get(job, "spec"));
+        append_times(b, job);
+        append_attempts(b, json_object_get(job, "attempts"));
+        append_json(b, "args", raw_member(raw_member(raw, "spec"), "args"));
+        append_json(b, "result", raw_member(raw, "result"));
+}
+
 int verb_get(Ctl *ctl)
 {
         AUTO(reply_fini) Reply reply = REPLY_INIT;
         int status = ctl_check_ids(ctl, 0);
         Buffer b = BUFFER_INIT;
-        const json_t *job;
-        Slice raw;
 
         if (status == STATUS_DONE)
                 status = call_simple(ctl, "Get", "id", ctl_word(ctl, 0), &reply);
         if (status || option_given(ctl->options, OPTION_JSON))
                 return status;
-        job = json_object_get(reply.parameters, "job");
-        raw = raw_member(reply.raw, "job");
-        append_head(&b, job);
-        append_spec(&b, json_object_get(job, "spec"));
-        append_times(&b, job);
-        append_attempts(&b, json_object_get(job, "attempts"));
-        append_json(&b, "args", raw_member(raw_member(raw, "spec"), "args"));
-        append_json(&b, "result", raw_member(raw, "result"));
+        get_append(&b, &reply);
         pager_open(ctl->options);
         print_buffer(&b);
         buffer_fini(&b);

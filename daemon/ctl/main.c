@@ -65,6 +65,13 @@ static const Verb verbs[] = {
           OPTION_BIT(OPTION_STACK), 1, 1, verb_inspect, false,
           "Attributes, memory, descriptors, locks and cgroup, as the kernel has them. By the id\n"
           "of a job it is the worker that runs it now." },
+        { "top", "", "pools, workers, handlers and running jobs, live",
+          OPTION_BIT(OPTION_RUNTIME_DIRECTORY) | OPTION_BIT(OPTION_INTERVAL) |
+                  OPTION_BIT(OPTION_BATCH),
+          0, 0, verb_top, true,
+          "From the scoreboard, so that it answers when the daemon does not, and says so. Keys:\n"
+          "p w h j choose the table, Enter looks into a row, < > sort, / filters, z pauses, k\n"
+          "cancels, ? tells more. Where there is no terminal, or with --json: as with --batch." },
         { "pause", "POOL", "start no more jobs of a pool", 0, 1, 1, verb_pause },
         { "resume", "[POOL]", "take back pause; without a pool, drain", 0, 0, 1, verb_resume },
         { "scale", "POOL MIN [MAX]", "change the number of workers, for this run of the daemon", 0,

@@ -79,7 +79,7 @@ void offer_options(Offer *o, const Verb *verb)
                 if (!(set & OPTION_BIT(i)))
                         continue;
                 (void)snprintf(word, sizeof(word), "--%s%s", info.name,
-                               info.placeholder ? "=" : "");
+                               info.placeholder && !info.optional ? "=" : "");
                 offer_word(o, word, info.help);
         }
 }

@@ -21,6 +21,7 @@ typedef struct OptionType {
         bool repeated;
         int64_t minimum, maximum; /* of a number */
         const char *choices;      /* of a choice, separated by blanks */
+        bool optional;            /* its value, which has to stand behind a = */
 } OptionType;
 
 static const OptionType types[N_OPTIONS] = {
@@ -71,6 +72,9 @@ static const OptionType types[N_OPTIONS] = {
                             .choices = "openmetrics prometheus" },
         [OPTION_STACK] = { "stack", SWITCH, NULL,
                            "with the stack of each thread; it is stopped for that moment" },
+        [OPTION_INTERVAL] = { "interval", SPAN, "SPAN", "look so often (1s)" },
+        [OPTION_BATCH] = { "batch", NUMBER, "N", "write it as text, N times (1)", false, 1,
+                           INT64_MAX, .optional = true },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */
@@ -197,9 +201,11 @@ static int read_option(Options *o, int argc, char **argv, int *i)
                 say("--%s takes no value", types[id].name);
                 return -EINVAL;
         }
-        if (types[id].kind == SWITCH)
+        if (types[id].kind == SWITCH || (types[id].optional && !equals)) {
                 v->text = "";
-        else if (equals)
+                return 0;
+        }
+        if (equals)
                 v->text = equals + 1;
         else if (*i + 1 < argc)
                 v->text = argv[++*i];
@@ -256,7 +262,7 @@ OptionInfo options_info(OptionId id)
 {
         const OptionType *t = &types[id];
 
-        return (OptionInfo){ t->name, t->help, t->placeholder, t->choices };
+        return (OptionInfo){ t->name, t->help, t->placeholder, t->choices, t->optional };
 }
 
 int options_find(const char *word)
@@ -272,8 +278,10 @@ void options_help(FILE *out, uint64_t set)
 
                 if (!(set & OPTION_BIT(i)))
                         continue;
-                (void)snprintf(left, sizeof(left), "--%s%s%s%s", t->name, t->placeholder ? "=" : "",
-                               t->placeholder ? t->placeholder : "", t->repeated ? "…" : "");
+                (void)snprintf(left, sizeof(left), "--%s%s%s%s", t->name,
+                               !t->placeholder ? "" : (t->optional ? "[=" : "="),
+                               t->placeholder ? t->placeholder : "",
+                               t->repeated ? "…" : (t->optional ? "]" : ""));
                 fprintf(out, "  %-*s %s\n", t->repeated ? 28 : 26, left, t->help);
         }
 }

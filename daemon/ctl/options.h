@@ -43,6 +43,8 @@ typedef enum OptionId {
         OPTION_RUNTIME_DIRECTORY,
         OPTION_FORMAT,
         OPTION_STACK,
+        OPTION_INTERVAL,
+        OPTION_BATCH,
         N_OPTIONS
 } OptionId;
 
@@ -63,7 +65,7 @@ typedef enum OptionId {
          OPTION_BIT(OPTION_ID))
 
 typedef struct OptionValue {
-        const char *text;  /* as given last, "" for a switch; NULL: not given */
+        const char *text;  /* as given last, "" without a value; NULL: not given */
         int64_t number;    /* of a number, span or time (in microseconds) */
         const char **list; /* every value, of an option that may be repeated */
         unsigned n_list;
@@ -92,6 +94,7 @@ typedef struct OptionInfo {
         const char *name, *help;
         const char *placeholder; /* of its value; NULL: it has none */
         const char *choices;     /* between blanks, where the value is one of them, or NULL */
+        bool optional;           /* the value may be left out */
 } OptionInfo;
 
 OptionInfo options_info(OptionId id);

@@ -28,6 +28,11 @@ void print_init(void)
         colours = isatty(STDOUT_FILENO) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
+void print_without_colours(void)
+{
+        colours = false;
+}
+
 bool print_utf8(void)
 {
         return utf8;

@@ -30,6 +30,9 @@ typedef enum Colour { PLAIN, BOLD, FAINT, RED, GREEN, YELLOW, BLUE } Colour;
 /* Called first, before a pager takes the place of stdout. */
 void print_init(void);
 
+/* No colours from now on: somebody else draws the screen. */
+void print_without_colours(void);
+
 /* The sequence that switches it on or off; "" where stdout is no terminal or NO_COLOR is set. */
 const char *colour_on(Colour c);
 const char *colour_off(Colour c);

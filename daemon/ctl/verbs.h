@@ -25,6 +25,7 @@ int verb_pools(Ctl *ctl);
 int verb_workers(Ctl *ctl);
 int verb_metrics(Ctl *ctl);
 int verb_inspect(Ctl *ctl);
+int verb_top(Ctl *ctl);
 int verb_pause(Ctl *ctl);
 int verb_resume(Ctl *ctl);
 int verb_scale(Ctl *ctl);

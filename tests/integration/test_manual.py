@@ -168,7 +168,7 @@ def test_every_option_is_in_broodctl_1():
     text = manual.plain(manual.section(manual.read("broodctl.1"), "# OPTIONS"))
     for name, verbs in users.items():
         said = set()
-        for words in re.findall(r"^\*--%s(?:=.*|\*)\n((?:\t.*\n)*)" % name, text, re.M):
+        for words in re.findall(r"^\*--%s(?:=.*|\*(?:\[=.*\])?)\n((?:\t.*\n)*)" % name, text, re.M):
             named = re.search(r"\((\*[a-z*, ]+\*)[;)]", words)
             said |= set(re.findall(r"[a-z-]+", named.group(1))) if named else jobs
         assert said | ({"run"} if name == "wait" else set()) == verbs, (name, said, verbs)
