@@ -49,6 +49,7 @@ static int copy_slots(const BoardAt *b, const char *pool, BoardWorkers *w)
 
                 if (!board_read_slot(&b->view, i, slot))
                         continue;
+                slot->has_job = slot->has_job != 0; /* whatever the file holds */
                 w->n_slots += !pool || strcmp(pool_name(b, slot->pool, &p), pool) == 0;
         }
         qsort(w->slots, w->n_slots, sizeof(*w->slots), by_worker);

@@ -171,14 +171,29 @@ static ShortText two_units(usec_t seconds, usec_t large, const char *a, usec_t s
         return t;
 }
 
+static ShortText one_unit(double value, const char *unit)
+{
+        ShortText t;
+
+        (void)snprintf(t.text, sizeof(t.text), "%.*f%s", value < 9.95, value, unit);
+        return t;
+}
+
 ShortText top_span(usec_t span)
 {
         usec_t seconds = span / USEC_PER_SEC;
+        ShortText t;
 
         if (span == TOP_NO_TIME)
                 return (ShortText){ "-" };
-        if (span < 60 * USEC_PER_SEC)
-                return span_text(span);
+        if (span < USEC_PER_MSEC) {
+                (void)snprintf(t.text, sizeof(t.text), "%lluus", (unsigned long long)span);
+                return t;
+        }
+        if (span < USEC_PER_SEC - USEC_PER_MSEC / 2)
+                return one_unit((double)span / USEC_PER_MSEC, "ms");
+        if (seconds < 60)
+                return one_unit(seconds < 10 ? (double)span / USEC_PER_SEC : (double)seconds, "s");
         if (seconds < 600)
                 return two_units(seconds, 60, "m", 1, "");
         if (seconds < 3600)
