@@ -33,7 +33,9 @@ static bool is_ours(const Ctl *ctl, const BoardAt *b)
 
 static int open_board(const Ctl *ctl, int directory, const char *path, bool named, BoardAt *ret)
 {
-        AUTO(fd_close) int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        /* where a pipe stands, nobody waits for its other end */
+        AUTO(fd_close) int fd = openat(directory, path,
+                                       O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         int r = fd < 0 ? -errno : board_view_open(&ret->view, fd);
 
         if (r < 0)
