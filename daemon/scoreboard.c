@@ -72,7 +72,11 @@ static void write_all(Supervisor *s, usec_t now)
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
-        /* the turn that it makes ends with scoreboard_turn() */
+        Scoreboard *b = context;
+
+        /* The turn that it makes ends with scoreboard_turn(), which arms it again if it came early:
+         * the clock of the loop is coarser than ours. */
+        b->armed = false;
 }
 
 static void write_later(Scoreboard *b, usec_t left)
@@ -117,7 +121,7 @@ int scoreboard_open(Supervisor *s)
                             b->path, strerror(-r));
         if (!b->board.map)
                 return -ENOMEM;
-        b->timer = evtimer_new(s->base, on_timer, NULL);
+        b->timer = evtimer_new(s->base, on_timer, b);
         if (!b->timer)
                 return -ENOMEM;
         s->pools.board = &b->board;

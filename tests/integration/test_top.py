@@ -91,6 +91,15 @@ def test_figures_are_what_was_done():
             d.call("Cancel", id=id, force=True)
 
 
+def test_the_last_change_is_shown():
+    """Also what happens just before the daemon falls idle is on the scoreboard soon."""
+    with Daemon({"diag": diag(handlers="echo")}) as d:
+        for i in range(100):
+            d.run("echo", durability="memory")
+            settled(d, lambda s, n=i + 1: s["daemon"]["jobs"]["succeeded"] == n and
+                    not s["jobs"], "job %d" % i)
+
+
 def test_quantiles_are_within_an_eighth():
     """p50, p95 and p99 of running are those of the attempts, as Get has them, but for an eighth."""
     with Daemon({"diag": diag(handlers="sleep")}) as d:
