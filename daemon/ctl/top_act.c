@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "ctl/get.h"
+#include "ctl/job.h"
 #include "ctl/raw.h"
 #include "ctl/top_page.h"
 
@@ -42,7 +43,10 @@ static void look(TopAct *a, TopUi *ui, const TopModel *m)
                 return;
         top_page_append(top_ui_open_page(ui, "%s %s", kinds[ui->view], name), m, ui->view, row);
         a->page = true;
-        if (ui->view == TOP_JOBS)
+        (void)snprintf(a->pool, sizeof(a->pool), "%s", ui->view == TOP_POOLS ? name : "");
+        if (ui->view == TOP_POOLS)
+                ask(a, ui, "status", "Status", NULL, NULL);
+        else if (ui->view == TOP_JOBS)
                 ask(a, ui, "get", "Get", "id", name);
         else if (ui->view == TOP_WORKERS)
                 ask(a, ui, "inspect", "Inspect", "worker", name);
@@ -116,20 +120,52 @@ void top_act(TopAct *a, TopUi *ui, const TopModel *m, TopWish wish)
 
 /* --- answers --- */
 
-static void show_reply(TopUi *ui, const Reply *reply)
+/* Workers have the name of their pool, a dot and the seat. */
+static bool is_of_pool(const char *worker, const char *pool)
 {
-        Slice report = raw_member(reply->raw, "report");
+        size_t n = strlen(pool);
+
+        return strncmp(worker, pool, n) == 0 && worker[n] == '.' && !strchr(worker + n + 1, '.');
+}
+
+static void show_deaths(Buffer *b, const json_t *deaths, const char *pool)
+{
+        const char *heading = "\nThe last that died:\n";
+        json_t *one;
+        size_t i;
+
+        json_array_foreach(deaths, i, one) {
+                if (!is_of_pool(get_string(one, "worker"), pool))
+                        continue;
+                buffer_printf(b, "%s  %s: ", heading, time_text(get_usec(one, "time_usec")).text);
+                append_shown(b, slice_of(get_string(one, "message")), false);
+                buffer_append_char(b, '\n');
+                heading = "";
+        }
+}
+
+static void show_report(Buffer *b, Slice report)
+{
         AUTO(buffer_fini) Buffer pretty = BUFFER_INIT;
 
-        if (!raw_present(report)) {
+        raw_pretty(&pretty, report, 0);
+        buffer_append_char(b, '\n');
+        append_shown(b, buffer_slice(&pretty), true);
+        buffer_append_char(b, '\n');
+}
+
+static void show_reply(const TopAct *a, TopUi *ui, const Reply *reply)
+{
+        Slice report = raw_member(reply->raw, "report");
+
+        if (a->pool[0]) {
+                show_deaths(&ui->page, json_object_get(reply->parameters, "deaths"), a->pool);
+        } else if (raw_present(report)) {
+                show_report(&ui->page, report);
+        } else {
                 buffer_clear(&ui->page, 65536);
                 get_append(&ui->page, reply);
-                return;
         }
-        raw_pretty(&pretty, report, 0);
-        buffer_append_char(&ui->page, '\n');
-        append_shown(&ui->page, buffer_slice(&pretty), true);
-        buffer_append_char(&ui->page, '\n');
 }
 
 bool top_act_step(TopAct *a, TopUi *ui, usec_t now)
@@ -146,6 +182,6 @@ bool top_act_step(TopAct *a, TopUi *ui, usec_t now)
         else if (!a->page)
                 top_ui_say(ui, false, "%s", a->done);
         else if (ui->mode == TOP_PAGE)
-                show_reply(ui, &reply);
+                show_reply(a, ui, &reply);
         return true;
 }

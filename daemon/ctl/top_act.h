@@ -10,6 +10,7 @@ typedef struct TopAct {
         const char *socket;
         TopAsk ask;
         bool page;       /* the answer is for the page */
+        char pool[64];   /* that the page is of; "": it is of something else */
         char done[128];  /* what to say when it is done */
 } TopAct;
 

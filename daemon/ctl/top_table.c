@@ -99,6 +99,12 @@ static const TopColumn job_columns[] = {
         HIDDEN(TopJob, pool, TOP_TEXT),
 };
 
+_Static_assert(ELEMENTS(pool_columns) < TOP_MAX_COLUMNS &&
+                       ELEMENTS(worker_columns) < TOP_MAX_COLUMNS &&
+                       ELEMENTS(handler_columns) < TOP_MAX_COLUMNS &&
+                       ELEMENTS(job_columns) < TOP_MAX_COLUMNS,
+               "each has its place in a list of widths");
+
 static const struct {
         const char *name;
         const TopColumn *columns;
@@ -233,14 +239,13 @@ ShortText top_rate(double rate)
         return t;
 }
 
-/* Columns of the character at `text`, *ret_bytes long; broken ones and control characters have
- * been escaped. */
+/* Columns of the character at `text`, *ret_bytes long. */
 static unsigned width_at(const char *text, size_t *ret_bytes)
 {
         mbstate_t state = { 0 };
         wchar_t c;
         size_t n = mbrtowc(&c, text, strlen(text), &state);
-        int width = n && n < (size_t)-2 ? wcwidth(c) : 1;
+        int width = n && n < (size_t)-2 && *text != '\t' ? wcwidth(c) : 1;
 
         *ret_bytes = n && n < (size_t)-2 ? n : 1;
         return width > 0 ? (unsigned)width : 0;
@@ -254,6 +259,15 @@ static unsigned width_of(const char *text)
         for (; *text; text += n)
                 width += width_at(text, &n);
         return width;
+}
+
+static void make_plain(char *text)
+{
+        for (; *text; text++)
+                if (*text == '\t')
+                        *text = ' ';
+                else if (*text & 0x80 && !print_utf8())
+                        *text = '?';
 }
 
 unsigned top_clip(const char *text, unsigned columns, char *to, size_t size)
@@ -273,6 +287,7 @@ unsigned top_clip(const char *text, unsigned columns, char *to, size_t size)
                 width += w;
         }
         to[used] = '\0';
+        make_plain(to);
         if (!cut || !columns)
                 return width;
         (void)snprintf(to + used, size - used, "%s", dots);

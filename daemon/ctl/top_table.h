@@ -65,7 +65,9 @@ enum { TOP_MAX_COLUMNS = 32 };
 /* Which columns go into so many, and how wide each is; 0: it is left out. */
 void top_fit(const TopModel *m, TopView v, unsigned columns, unsigned widths[TOP_MAX_COLUMNS]);
 
-/* Cuts text to so many columns of a terminal, with an ellipsis. Returns how many it has then. */
+/* Cuts text to so many columns of a terminal, with an ellipsis; for what does not stay in its
+ * columns (tabs, or letters beyond ASCII where the terminal has none) something else stands.
+ * Returns how many it has then. */
 unsigned top_clip(const char *text, unsigned columns, char *to, size_t size);
 
 /* "1.2ms", "3m20", "2d3h": five characters; "-" for TOP_NO_TIME. */

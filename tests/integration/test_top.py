@@ -398,7 +398,8 @@ def test_any_size():
         with Terminal(d, 40, 10) as t:
             t.start()
             t.until(r"^POOL +STATE +BUSY +QUEUE DONE/S$")
-            for columns, rows in ((200, 60), (20, 5), (80, 24), (10, 2), (1, 1), (500, 5), (40, 10)):
+            for columns, rows in ((200, 60), (20, 5), (80, 24), (10, 2), (1, 1), (500, 5),
+                                  (40, 10)):
                 t.resize(columns, rows)
                 if columns >= 200 and rows > 10:
                     t.until(r"^POOL .* HELD .* R99 +DONE$")
@@ -465,7 +466,8 @@ def test_sort_and_filter():
 
 def test_pause_and_cancel():
     """z pauses and resumes the pool, k cancels the job after a yes; Enter looks into a row."""
-    with Daemon({"diag": diag(handlers="echo sleep")}) as d, Terminal(d) as t:
+    with Daemon({"diag": diag(handlers="echo sleep crash")}) as d, Terminal(d, rows=40) as t:
+        d.run("crash", {"signal": "SEGV"}, max_attempts=1)
         id = d.submit("sleep", {"seconds": 60})
         d.await_state(id, "running")
         t.start()
@@ -479,6 +481,9 @@ def test_pause_and_cancel():
         t.keys("Enter")
         t.until("^Pool diag")
         t.until("Handler: sleep$")
+        t.until("Died: 1: 1 signal$")
+        t.until("^The last that died:")
+        t.until("SIGSEGV")
         t.keys("q", "w", "Enter")
         t.until(r"^Worker diag\.\d")
         t.until("^ +State: ")
