@@ -2,6 +2,8 @@
 
 /* inspect WORKER|ID: what a worker is, has and does, for people. */
 
+#include "ctl/inspect.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -340,27 +342,24 @@ static void append_denied(Buffer *b, const json_t *denied)
         sheet_line(b, "needs", "%s", get_string(denied, "needs"));
 }
 
-static void print_report(const json_t *report)
+void inspect_append(Buffer *b, const json_t *report)
 {
-        Buffer b = BUFFER_INIT;
-
-        append_head(&b, report);
-        append_jobs(&b, json_object_get(report, "jobs"));
-        append_process(&b, json_object_get(report, "process"));
-        append_limits(&b, json_object_get(report, "limits"));
-        append_memory(&b, json_object_get(report, "memory"));
-        append_cgroup(&b, json_object_get(report, "cgroup"));
-        append_descriptors(&b, json_object_get(report, "descriptors"));
-        append_locks(&b, json_object_get(report, "locks"));
-        append_stack(&b, json_object_get(report, "stack"));
-        append_denied(&b, json_object_get(report, "denied"));
-        print_buffer(&b);
-        buffer_fini(&b);
+        append_head(b, report);
+        append_jobs(b, json_object_get(report, "jobs"));
+        append_process(b, json_object_get(report, "process"));
+        append_limits(b, json_object_get(report, "limits"));
+        append_memory(b, json_object_get(report, "memory"));
+        append_cgroup(b, json_object_get(report, "cgroup"));
+        append_descriptors(b, json_object_get(report, "descriptors"));
+        append_locks(b, json_object_get(report, "locks"));
+        append_stack(b, json_object_get(report, "stack"));
+        append_denied(b, json_object_get(report, "denied"));
 }
 
 int verb_inspect(Ctl *ctl)
 {
         AUTO(reply_fini) Reply reply = REPLY_INIT;
+        AUTO(buffer_fini) Buffer sheet = BUFFER_INIT;
         Buffer *b = call_begin(ctl, "Inspect", 0);
         int status;
 
@@ -371,6 +370,7 @@ int verb_inspect(Ctl *ctl)
         if (status || option_given(ctl->options, OPTION_JSON))
                 return status;
         pager_open(ctl->options);
-        print_report(json_object_get(reply.parameters, "report"));
+        inspect_append(&sheet, json_object_get(reply.parameters, "report"));
+        print_buffer(&sheet);
         return STATUS_DONE;
 }

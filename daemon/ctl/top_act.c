@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "ctl/get.h"
+#include "ctl/inspect.h"
 #include "ctl/job.h"
-#include "ctl/raw.h"
 #include "ctl/top_page.h"
 
 static void say_buffer(TopUi *ui, bool bad, const Buffer *words)
@@ -144,28 +144,19 @@ static void show_deaths(Buffer *b, const json_t *deaths, const char *pool)
         }
 }
 
-static void show_report(Buffer *b, Slice report)
-{
-        AUTO(buffer_fini) Buffer pretty = BUFFER_INIT;
-
-        raw_pretty(&pretty, report, 0);
-        buffer_append_char(b, '\n');
-        append_shown(b, buffer_slice(&pretty), true);
-        buffer_append_char(b, '\n');
-}
-
 static void show_reply(const TopAct *a, TopUi *ui, const Reply *reply)
 {
-        Slice report = raw_member(reply->raw, "report");
+        const json_t *report = json_object_get(reply->parameters, "report");
 
         if (a->pool[0]) {
                 show_deaths(&ui->page, json_object_get(reply->parameters, "deaths"), a->pool);
-        } else if (raw_present(report)) {
-                show_report(&ui->page, report);
-        } else {
-                buffer_clear(&ui->page, 65536);
-                get_append(&ui->page, reply);
+                return;
         }
+        buffer_clear(&ui->page, 65536);
+        if (report)
+                inspect_append(&ui->page, report);
+        else
+                get_append(&ui->page, reply);
 }
 
 bool top_act_step(TopAct *a, TopUi *ui, usec_t now)

@@ -2,55 +2,39 @@
 
 #include "ctl/top_page.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-
-enum { LABEL = 12 };
-
-static void line(Buffer *b, const char *label, const char *format, ...) PRINTF(3, 4);
-
-static void line(Buffer *b, const char *label, const char *format, ...)
-{
-        char text[1024];
-        va_list ap;
-
-        va_start(ap, format);
-        (void)vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        buffer_printf(b, "%*s: ", LABEL, label);
-        append_shown(b, slice_of(text), false);
-        buffer_append_char(b, '\n');
-}
+#include "ctl/sheet.h"
 
 static void times_line(Buffer *b, const char *label, const TopTimes *t)
 {
         if (t->p50 == TOP_NO_TIME)
-                line(b, label, "-");
+                sheet_line(b, label, "-");
         else
-                line(b, label, "p50 %s, p95 %s, p99 %s", top_span(t->p50).text,
-                     top_span(t->p95).text, top_span(t->p99).text);
+                sheet_line(b, label, "p50 %s, p95 %s, p99 %s", top_span(t->p50).text,
+                           top_span(t->p95).text, top_span(t->p99).text);
 }
 
 static void rates_line(Buffer *b, const TopModel *m, double submitted, double ended, double failed)
 {
-        line(b, "Lately", "%s/s submitted, %s/s ended, %s/s failed, %s%s",
-             top_rate(submitted).text, top_rate(ended).text, top_rate(failed).text,
-             m->since_start ? "since the start of broodd" : "in the last ",
-             m->since_start ? "" : top_span(m->span).text);
+        sheet_line(b, "Lately", "%s/s submitted, %s/s ended, %s/s failed, %s%s",
+                   top_rate(submitted).text, top_rate(ended).text, top_rate(failed).text,
+                   m->since_start ? "since the start of broodd" : "in the last ",
+                   m->since_start ? "" : top_span(m->span).text);
 }
 
 static void handler_lines(Buffer *b, const TopModel *m, const TopHandler *h)
 {
-        line(b, "Handler", "%s", h->name);
+        sheet_line(b, "Handler", "%s", h->name);
         if (h->state[0])
-                line(b, "State", "its breaker is open: it rests for %s", top_span(h->rests).text);
-        line(b, "Jobs", "%llu succeeded, %llu failed, %llu ended in all",
-             (unsigned long long)h->succeeded, (unsigned long long)h->failed,
-             (unsigned long long)h->ended);
-        line(b, "Died", "%llu attempts ended with their worker", (unsigned long long)h->deaths);
+                sheet_line(b, "State", "its breaker is open: it rests for %s",
+                           top_span(h->rests).text);
+        sheet_line(b, "Jobs", "%llu succeeded, %llu failed, %llu ended in all",
+                   (unsigned long long)h->succeeded, (unsigned long long)h->failed,
+                   (unsigned long long)h->ended);
+        sheet_line(b, "Died", "%llu attempts ended with their worker",
+                   (unsigned long long)h->deaths);
         rates_line(b, m, h->submit_rate, h->done_rate, h->fail_rate);
         times_line(b, "Waited", &h->wait);
         times_line(b, "Ran", &h->run);
@@ -70,23 +54,23 @@ static void deaths_line(Buffer *b, const TopPool *p)
                 before = ", ";
         }
         buffer_append_char(&words, '\0');
-        line(b, "Died", "%llu%s", (unsigned long long)p->deaths,
-             words.failed ? "" : buffer_bytes(&words));
+        sheet_line(b, "Died", "%llu%s", (unsigned long long)p->deaths,
+                   words.failed ? "" : buffer_bytes(&words));
 }
 
 static void pool_page(Buffer *b, const TopModel *m, const TopPool *p)
 {
-        line(b, "State", "%s%s%s", p->state, p->why[0] ? ": its workers do not start: " : "",
-             p->why);
-        line(b, "Workers", "%llu (%llu to %llu): %llu starting, %llu spare, %llu leaving",
-             (unsigned long long)p->workers, (unsigned long long)p->min_workers,
-             (unsigned long long)p->max_workers, (unsigned long long)p->starting,
-             (unsigned long long)p->spare, (unsigned long long)p->leaving);
-        line(b, "Busy", "%llu of %llu slots", (unsigned long long)p->busy,
-             (unsigned long long)p->slots);
-        line(b, "Jobs", "%llu queued, %llu running, %llu scheduled or blocked, %llu done",
-             (unsigned long long)p->queued, (unsigned long long)p->running,
-             (unsigned long long)p->held, (unsigned long long)p->done);
+        sheet_line(b, "State", "%s%s%s", p->state, p->why[0] ? ": its workers do not start: " : "",
+                   p->why);
+        sheet_line(b, "Workers", "%llu (%llu to %llu): %llu starting, %llu spare, %llu leaving",
+                   (unsigned long long)p->workers, (unsigned long long)p->min_workers,
+                   (unsigned long long)p->max_workers, (unsigned long long)p->starting,
+                   (unsigned long long)p->spare, (unsigned long long)p->leaving);
+        sheet_line(b, "Busy", "%llu of %llu slots", (unsigned long long)p->busy,
+                   (unsigned long long)p->slots);
+        sheet_line(b, "Jobs", "%llu queued, %llu running, %llu scheduled or blocked, %llu done",
+                   (unsigned long long)p->queued, (unsigned long long)p->running,
+                   (unsigned long long)p->held, (unsigned long long)p->done);
         deaths_line(b, p);
         rates_line(b, m, p->submit_rate, p->done_rate, p->fail_rate);
         times_line(b, "Waited", &p->wait);
@@ -100,20 +84,22 @@ static void pool_page(Buffer *b, const TopModel *m, const TopPool *p)
 
 static void job_lines(Buffer *b, const TopJob *j)
 {
-        line(b, "Job", "%s", j->id);
-        line(b, "Handler", "%s (pool %s)", j->handler, j->pool);
-        line(b, "Worker", "%s pid %llu", j->worker, (unsigned long long)j->pid);
-        line(b, "Attempt", "%llu, for %s", (unsigned long long)j->attempt, top_span(j->age).text);
-        line(b, "User", "%llu", (unsigned long long)j->uid);
+        sheet_line(b, "Job", "%s", j->id);
+        sheet_line(b, "Handler", "%s (pool %s)", j->handler, j->pool);
+        sheet_line(b, "Worker", "%s pid %llu", j->worker, (unsigned long long)j->pid);
+        sheet_line(b, "Attempt", "%llu, for %s", (unsigned long long)j->attempt,
+                   top_span(j->age).text);
+        sheet_line(b, "User", "%llu", (unsigned long long)j->uid);
 }
 
 static void worker_page(Buffer *b, const TopModel *m, const TopWorker *w)
 {
-        line(b, "State", "%s, pid %llu, generation %llu, for %s", w->state,
-             (unsigned long long)w->pid, (unsigned long long)w->generation, top_span(w->age).text);
-        line(b, "Done", "%llu jobs", (unsigned long long)w->done);
-        line(b, "Memory", "%s", size_text(w->memory).text);
-        line(b, "CPU", "%s%%", top_rate(w->cpu).text);
+        sheet_line(b, "State", "%s, pid %llu, generation %llu, for %s", w->state,
+                   (unsigned long long)w->pid, (unsigned long long)w->generation,
+                   top_span(w->age).text);
+        sheet_line(b, "Done", "%llu jobs", (unsigned long long)w->done);
+        sheet_line(b, "Memory", "%s", size_text(w->memory).text);
+        sheet_line(b, "CPU", "%s%%", top_rate(w->cpu).text);
         for (uint32_t i = 0; i < m->n_jobs; i++)
                 if (m->jobs[i].pid == w->pid) {
                         buffer_append_char(b, '\n');

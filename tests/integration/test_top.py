@@ -486,7 +486,7 @@ def test_pause_and_cancel():
         t.until("SIGSEGV")
         t.keys("q", "w", "Enter")
         t.until(r"^Worker diag\.\d")
-        t.until("^ +State: ")
+        t.until("^ +Umask: ")  # it was asked of the daemon
         t.keys("q", "j")
         t.until("^" + id)
         t.keys("Enter")
