@@ -115,17 +115,58 @@ install_packages() {
 
 # --- the parts ---
 
-# build NAME CC OPTION...: all of it, or $targets
-targets=
+# options_of NAME: the compiler and the options of a build tree.
+options_of() {
+        case $1 in
+        gcc) echo gcc -Dwerror=true ;;
+        clang) echo clang -Dwerror=true -Dfuzz=true -Db_lundef=false -Doptimization=1 ;;
+        # no -Werror: with the sanitizers gcc warns of what cannot be
+        asan) echo gcc -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 ;;
+        tsan) echo gcc -Db_sanitize=thread -Db_lundef=false -Doptimization=1 ;;
+        esac
+}
+
+# What has threads, under TSan. That sees the threads of each process, and not what processes do to
+# each other's memory: killing them is what tests/torture does about that. A child may be forked
+# amid threads here (die_after_fork), and does not join those of its parent (report_thread_leaks).
+threaded="client ipc_connection ipc_heap ipc_members ipc_queue ipc_semaphore ipc_shared mp_pool
+        mp_process slot_page store store_found worker_job"
+
+# targets_of NAME: what is built of it; nothing: all.
+targets_of() {
+        [ "$1" != tsan ] || for t in $threaded; do echo "tests/unit/test-$t"; done
+}
+
+# build NAME
 build() {
-        tree=$1 compiler=$2
-        shift 2
+        tree=$1
+        set -- $(options_of "$tree")
+        compiler=$1
+        shift
         if [ ! -e "$work/$tree/build.ninja" ]; then
                 rm -rf "${work:?}/$tree"
                 made "setup-$tree" env CC="$compiler" \
                         meson setup "$work/$tree" "$@" || return 1
         fi
-        made "build-$tree" ninja --quiet -C "$work/$tree" $targets
+        made "build-$tree" ninja --quiet -C "$work/$tree" $(targets_of "$tree")
+}
+
+# The trees of the later parts are built with what time the tests of the first leave. What goes wrong
+# is seen when it is their turn.
+ahead=
+build_ahead() {
+        (
+                renice -n 19 -p "$(exec sh -c 'echo $PPID')" >/dev/null
+                for tree in clang tsan asan; do
+                        build $tree >/dev/null
+                done
+        ) &
+        ahead=$!
+}
+
+built_ahead() {
+        [ -z "$ahead" ] || wait "$ahead"
+        ahead=
 }
 
 # meson_tests NAME ARG...: the tests that meson knows (unit, ground, interop), one by one.
@@ -218,30 +259,20 @@ sanitized() {
         export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
         export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:abort_on_error=1
         say "ASan and UBSan"
-        # no -Werror: with the sanitizers gcc warns of what cannot be
-        build asan gcc -Db_sanitize=address,undefined -Db_lundef=false || return
+        build asan || return
         [ -n "$pattern" ] || meson_tests asan
         integration asan --repeat=$repeat $pattern
 }
-
-# What has threads, under TSan. That sees the threads of each process, and not what processes do to
-# each other's memory: killing them is what tests/torture does about that. A child may be forked
-# amid threads here (die_after_fork), and does not join those of its parent (report_thread_leaks).
-threaded="client ipc_connection ipc_heap ipc_members ipc_queue ipc_semaphore ipc_shared mp_pool
-        mp_process slot_page store store_found worker_job"
 
 threads() {
         export TSAN_OPTIONS=die_after_fork=0:report_thread_leaks=0:log_path=$logs/race
         say "TSan"
         rm -f "$logs"/race.*
+        build tsan || return
         set --
         for t in $threaded; do
-                targets="$targets tests/unit/test-$t"
                 set -- "$@" "unit $t"
         done
-        build tsan gcc -Db_sanitize=thread -Db_lundef=false -Doptimization=1
-        r=$? targets=
-        [ $r = 0 ] || return
         meson_tests tsan "$@"
         grep -h '^not under TSan' "$work/tsan/meson-logs/testlog.txt"
         step races sh -c "! cat '$logs'/race.* 2>/dev/null"
@@ -249,7 +280,8 @@ threads() {
 
 plain() {
         say "gcc"
-        build gcc gcc -Dwerror=true || return
+        build gcc || return
+        [ -n "$quick$pattern" ] || build_ahead
         if [ -z "$pattern" ]; then
                 meson_tests gcc
                 say "checks"
@@ -271,9 +303,10 @@ plain() {
 mkdir -p "$logs"
 install_packages || { count packages 0 1 0; finish; }
 [ -n "$asan" ] || plain
+built_ahead
 if [ -z "$asan$quick$pattern" ]; then
         say "clang"
-        build clang clang -Dwerror=true -Dfuzz=true -Db_lundef=false && {
+        build clang && {
                 meson_tests clang --suite unit
                 say "fuzz"
                 fuzz

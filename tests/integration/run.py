@@ -24,6 +24,9 @@ import traceback
 
 import harness
 
+sys.path.append(os.path.dirname(harness.HERE))
+from again import run_again  # noqa: E402
+
 LIMIT = 60
 LOG_TAIL = 40
 
@@ -213,6 +216,8 @@ def main():
     harness.become_subreaper()
     keep_log_on_failure()
     words = run_all(tests * options.repeat, options.j)
+    if options.j > 1 and options.repeat == 1:
+        words = run_again(tests, words, lambda some: run_beside(some, 1))
     failed = [name for word, name in words if word == "FAIL"]
     skipped = [name for word, name in words if word == "skip"]
     if failed:

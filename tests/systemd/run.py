@@ -29,6 +29,9 @@ import traceback
 import box
 from machine import SERVICE, SOCKET, Machine, Skip
 
+sys.path.append(os.path.dirname(box.HERE))
+from again import run_again  # noqa: E402
+
 LIMIT = 60
 PREFIX = "brood-"
 SOURCE = os.path.normpath(os.path.join(box.HERE, "..", ".."))
@@ -268,7 +271,10 @@ def run_in(work, tests, options):
         traceback.print_exc(file=sys.stdout)
         return summary([("FAIL", "prepare")])
     print("ok   prepared (%.2f s)" % (time.monotonic() - began), flush=True)
-    return summary(run_all(tests * options.repeat, options.j, image))
+    words = run_all(tests * options.repeat, options.j, image)
+    if options.j > 1 and options.repeat == 1:
+        words = run_again(tests, words, lambda some: run_beside(some, 1, image))
+    return summary(words)
 
 
 def main():
