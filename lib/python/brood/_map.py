@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""A job for each of many, with a bounded number in flight.
+
+Ids are made here, so that what is unanswered when a connection is lost is submitted again, and
+returns the job that is there already.
+"""
+
+from __future__ import annotations
+
+import itertools
+import select
+from collections import deque
+from typing import Any, Deque, Dict, Iterator, List, Optional
+
+from . import _wire
+from ._connection import Pipe
+from ._errors import ConnectionLost
+from ._records import Job
+from ._spec import Spec
+
+#: Calls that the daemon takes on one connection before it answers one: 1024.
+MAX_WINDOW = 1000
+BATCHES = 4
+
+
+def in_order(path: str, specs: Iterator[Spec], window: int) -> Iterator[Job]:
+    """One connection; each call is a Submit that is answered when its job has ended."""
+    waiting: Deque[bytes] = deque()
+    pipe = Pipe(path)
+    answered = True  # since the connection was made
+    try:
+        while True:
+            for spec in itertools.islice(specs, min(window, MAX_WINDOW) - len(waiting)):
+                waiting.append(_wire.call("Submit", {"job": spec.message(), "wait": True}))
+                pipe.send(waiting[-1])
+            if not waiting:
+                return
+            try:
+                pipe.turn()
+            except ConnectionLost:
+                if not answered:
+                    raise
+                pipe.close()
+                pipe, answered = Pipe(path), False
+                for call in waiting:
+                    pipe.send(call)
+            while pipe.arrived:
+                reply = _wire.parameters_of(pipe.receive())
+                waiting.popleft()
+                answered = True
+                yield Job.of(reply["job"])
+    finally:
+        pipe.close()
+
+
+class Batch:
+    """SubmitMany and then WaitMany on a connection of its own, again and again."""
+
+    def __init__(self, path: str) -> None:
+        self.pipe = Pipe(path)
+        self.left: Dict[str, Dict[str, Any]] = {}
+        self.submitted = False
+        self.answered = True
+
+    def start(self, messages: List[Dict[str, Any]]) -> None:
+        self.left = {m["id"]: m for m in messages}
+        self.submitted = False
+        self.pipe.send(_wire.call("SubmitMany", {"jobs": messages}))
+
+    def again(self) -> None:
+        """The connection was lost."""
+        if not self.answered:
+            raise self.pipe.lost()
+        self.pipe.close()
+        self.pipe, self.answered = Pipe(self.pipe.path), False
+        self.start(list(self.left.values()))
+
+    def turn(self) -> List[Job]:
+        """Something can be read, or written. Returns the jobs that have ended."""
+        try:
+            self.pipe.turn()
+        except ConnectionLost:
+            self.again()
+        ended = []
+        while self.pipe.arrived:
+            reply = _wire.parameters_of(self.pipe.receive())
+            self.answered = True
+            if not self.submitted:
+                self.submitted = True
+                self.pipe.send(_wire.call("WaitMany", {"ids": list(self.left)}, more=True))
+            else:
+                ended.append(Job.of(reply["job"]))
+                del self.left[ended[-1].id]
+        return ended
+
+
+def as_they_end(path: str, specs: Iterator[Spec], window: int) -> Iterator[Job]:
+    size = max(window // BATCHES, 1)
+    batches: List[Batch] = []
+    more = True
+
+    def next_batch() -> Optional[List[Dict[str, Any]]]:
+        return [spec.message() for spec in itertools.islice(specs, size)] or None
+
+    try:
+        while more or any(b.left for b in batches):
+            idle = [b for b in batches if not b.left]
+            while more and (idle or len(batches) < min(BATCHES, window)):
+                messages = next_batch()
+                if messages is None:
+                    more = False
+                    break
+                if not idle:
+                    batches.append(Batch(path))
+                    idle.append(batches[-1])
+                idle.pop().start(messages)
+            poll = select.poll()
+            busy = {b.pipe.socket.fileno(): b for b in batches if b.left}
+            for fd, b in busy.items():
+                poll.register(fd, select.POLLIN | (select.POLLOUT if b.pipe.unsent else 0))
+            for fd, _ in poll.poll() if busy else ():
+                yield from busy[fd].turn()
+    finally:
+        for b in batches:
+            b.pipe.close()

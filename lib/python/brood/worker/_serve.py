@@ -1,0 +1,534 @@
+# SPDX-License-Identifier: MIT
+"""The worker's side of io.brood.Worker.
+
+The listening socket has connections waiting in it: one for each slot, and the control connection last.
+The main thread reads the first slot and runs handlers; a thread for each other connection does the
+same for it. The control connection has to be heard in the middle of a handler, and so does its end,
+which says that the supervisor is gone: then this process is gone, too.
+
+An answer is written before the next run begins: what the supervisor has not seen answered when a
+worker dies, it takes for what the worker was at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import io
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple
+
+from .. import _wire
+from . import BadArguments, Cancelled, Job, _Failure, _settings
+
+WORKER = "io.brood.Worker."
+SERVICE = "org.varlink.service."
+READ_SIZE = 256 * 1024
+MAX_EARLY = 64
+ENVELOPE = 256  # round a result there are fewer bytes
+FIRST_FD = 3
+
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+decode = json.JSONDecoder().decode
+
+KINDS = {"timeout": ("the handler timed out", "timeout"),
+         "cancel": ("the handler was cancelled", "cancelled"),
+         "shutdown": ("the handler ended because the worker leaves", None)}
+
+
+# --- handlers ---
+
+class Handler:
+    """A function, and how it is called."""
+
+    def __init__(self, function: Callable[..., Any], interrupt: bool) -> None:
+        parameters = list(inspect.signature(function).parameters.values())
+        self.function = function
+        self.interrupt = interrupt
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.wants_job = [p.name for p in parameters] == ["job"]
+        self.job_too = any(p.name == "job" and p.kind == p.KEYWORD_ONLY for p in parameters)
+
+    def __call__(self, job: Job) -> Any:
+        """Calls it; of an `async def` returns the coroutine."""
+        if self.wants_job:
+            return self.function(job)
+        args = job.args
+        if self.job_too:
+            args = dict(args, job=job)
+        try:
+            return self.function(**args)
+        except TypeError:
+            self.check(args)
+            raise
+
+    def check(self, args: Dict[str, Any]) -> None:
+        """Was it the arguments? Then the function has not begun."""
+        try:
+            inspect.signature(self.function).bind(**args)
+        except TypeError as error:
+            raise BadArguments(str(error)) from None
+
+
+HANDLERS: Dict[str, Handler] = {}
+SETUP: List[Callable[[Dict[str, Any]], Any]] = []
+
+
+def register(function: Callable[..., Any], name: str, interrupt: bool) -> Callable[..., Any]:
+    if name in HANDLERS:
+        raise ValueError("there are two handlers of the name %s" % name)
+    HANDLERS[name] = Handler(function, interrupt)
+    return function
+
+
+# --- what they return ---
+
+# A number of 64 bits has 19 digits at the most, and no string has a NUL in it.
+SUSPECT = re.compile(rb"[0-9]{19}|\\u0000")
+
+
+def look_closer(text: bytes) -> None:
+    """Raises ValueError for what is JSON and yet no message."""
+    def integer(digits: str) -> int:
+        value = int(digits)
+        if not -(1 << 63) <= value < 1 << 63:
+            raise ValueError("the integer %s has more than 64 bits" % digits)
+        return value
+
+    def walk(value: Any) -> None:
+        if isinstance(value, str):
+            if "\0" in value:
+                raise ValueError("a string with a NUL in it")
+        elif isinstance(value, dict):
+            for key, element in value.items():
+                walk(key)
+                walk(element)
+        elif isinstance(value, list):
+            for element in value:
+                walk(element)
+
+    walk(json.loads(text, parse_int=integer))
+
+
+def result_text(result: Any, limit: int) -> bytes:
+    """Raises TypeError, ValueError or RecursionError where it can not be said."""
+    if result is None:
+        return b"{}"
+    if not isinstance(result, dict):
+        result = {"value": result}
+    text = encode(result).encode()
+    if SUSPECT.search(text):
+        look_closer(text)
+    if len(text) > limit:
+        raise ValueError("it has %d bytes, %d are allowed" % (len(text), limit))
+    return text
+
+
+def failure(message: str, retry: bool, kind: Optional[str] = None,
+            details: Optional[Dict[str, Any]] = None) -> bytes:
+    parameters: Dict[str, Any] = {"message": message, "retry": retry}
+    if kind:
+        parameters["kind"] = kind
+    if details:
+        parameters["details"] = details
+    return error_text(WORKER + "HandlerFailed", parameters)
+
+
+def error_text(name: str, parameters: Dict[str, Any]) -> bytes:
+    text = encode({"error": name, "parameters": parameters}).encode(errors="replace")
+    if SUSPECT.search(text):
+        try:
+            look_closer(text)
+        except ValueError:
+            words = str(parameters.get("message", "")).replace("\0", "\ufffd")
+            kept = {"message": words, "retry": bool(parameters.get("retry", True))}
+            text = encode({"error": name, "parameters": kept}).encode(errors="replace")
+    return text
+
+
+def failure_of(error: BaseException) -> bytes:
+    """What an exception that left a handler says."""
+    if isinstance(error, BadArguments):
+        return error_text(WORKER + "BadArguments", {"message": str(error)})
+    if isinstance(error, _Failure):
+        try:
+            return failure(str(error), error.retry, None, error.details)
+        except (TypeError, ValueError, RecursionError):
+            return failure(str(error), error.retry, None, {"details": repr(error.details)})
+    name = type(error).__name__
+    inner = error.__traceback__
+    while inner and inner.tb_frame.f_globals.get("__name__") == __name__:
+        inner = inner.tb_next  # not where we called it
+    text = "".join(traceback.format_exception(type(error), error, inner))
+    sys.stderr.write(text)
+    words = str(error)
+    return failure("%s: %s" % (name, words) if words else name, True, None,
+                   {"exception": name, "traceback": text})
+
+
+# --- connections ---
+
+class Connection:
+    """One socket of the supervisor, served by one thread."""
+
+    def __init__(self, server: Server, sock: socket.socket, is_main: bool) -> None:
+        self.server = server
+        self.socket = sock
+        self.is_main = is_main
+        self.unsent: List[bytes] = []
+        self.lock = threading.Lock()
+        self.sending = False
+
+    def serve(self) -> None:
+        """Until the other side closes it, or the worker leaves."""
+        splitter = _wire.Splitter()
+        while not self.server.leaving:
+            try:
+                data = self.socket.recv(READ_SIZE)
+            except ConnectionResetError:
+                return
+            if not data:
+                return
+            for text in splitter.feed(data):
+                if self.server.leaving:
+                    break  # unanswered, and so not begun: the supervisor takes it back
+                self.on_message(decode(text.decode()))
+            self.flush()
+
+    def reply(self, text: bytes) -> None:
+        """Leaves with flush()."""
+        self.unsent.append(text)
+
+    def flush(self) -> None:
+        if self.unsent:
+            data = b"\0".join(self.unsent) + b"\0"
+            self.unsent.clear()
+            self.send(data)
+
+    def send(self, data: bytes) -> None:
+        try:
+            with self.lock:
+                self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)  # nobody is there any more
+
+    def say(self, parameters: Dict[str, Any]) -> None:
+        """What a run says before its answer. An interrupt would cut the message: it waits."""
+        text = encode({"parameters": parameters, "continues": True}).encode() + b"\0"
+        if threading.get_ident() != self.server.main:
+            self.send(text)
+            return
+        self.sending = True
+        try:
+            self.send(text)
+        finally:
+            self.sending = False
+
+    # --- calls ---
+
+    def on_message(self, message: Dict[str, Any]) -> None:
+        method = message["method"]
+        parameters = message.get("parameters") or {}
+        if method == "io.brood.Worker.Run":
+            self.run(parameters, bool(message.get("more")))
+        else:
+            answer = self.server.answer(method, parameters)
+            if not message.get("oneway"):
+                self.reply(answer)
+
+    def run(self, parameters: Dict[str, Any], more: bool) -> None:
+        handler = self.server.offered.get(parameters["handler"])
+        if handler is None:
+            self.reply(error_text(WORKER + "NoSuchHandler", {"handler": parameters["handler"]}))
+            return
+        self.flush()
+        job = Job(parameters["id"], parameters["attempt"], parameters["handler"],
+                  parameters["args"], parameters.get("timeout_usec"), self.say if more else None)
+        answer = self.carry_out(handler, job)
+        sys.stdout.flush()
+        self.reply(answer)
+
+    def carry_out(self, handler: Handler, job: Job) -> bytes:
+        """Runs it. Returns the answer."""
+        server = self.server
+        server.enter(job)
+        try:
+            try:
+                if handler.is_async:
+                    result = server.run_async(handler, job, self.is_main)
+                elif self.is_main and handler.interrupt:
+                    result = server.run_interruptible(handler, job, self)
+                else:
+                    result = handler(job)
+            finally:
+                server.leave(job)
+        except Cancelled as cancelled:
+            words, kind = KINDS.get(cancelled.reason, KINDS["cancel"])
+            return failure(words, True, kind)
+        except asyncio.CancelledError as error:
+            if job.reason is None:
+                return failure_of(error)
+            words, kind = KINDS.get(job.reason, KINDS["cancel"])
+            return failure(words, True, kind)
+        except Exception as error:
+            return failure_of(error)
+        try:
+            text = result_text(result, server.max_message - ENVELOPE)
+        except (TypeError, ValueError, RecursionError) as error:
+            return failure("the handler's result is no message: %s" % error, False, "result")
+        return b'{"parameters":{"result":' + text + b"}}"
+
+
+# --- the worker ---
+
+class Server:
+    def __init__(self, max_message: int) -> None:
+        self.max_message = max_message
+        self.main = threading.get_ident()
+        self.offered: Dict[str, Handler] = {}
+        self.prepared = False
+        self.leaving = False
+        self.connections: List[Connection] = []
+        self.current: Dict[Tuple[str, int], Job] = {}
+        self.early: Dict[Tuple[str, int], str] = {}  # cancels that have come before their runs
+        self.interruptible: Optional[Tuple[Job, Connection]] = None
+        self.loop: Optional[asyncio.AbstractEventLoop] = None
+        self.loop_lock = threading.Lock()
+
+    # --- jobs ---
+
+    def enter(self, job: Job) -> None:
+        self.current[job.id, job.attempt] = job
+        if self.early:
+            reason = self.early.pop((job.id, job.attempt), None)
+            if reason:
+                job._cancel(reason)
+
+    def leave(self, job: Job) -> None:
+        self.current.pop((job.id, job.attempt), None)
+
+    def run_interruptible(self, handler: Handler, job: Job, connection: Connection) -> Any:
+        """In the main thread, whose sleep a signal ends; see interrupt()."""
+        try:
+            self.interruptible = (job, connection)
+            job._hook = self.poke_main
+            job.check()
+            return handler(job)
+        finally:
+            self.interruptible = None
+
+    def poke_main(self) -> None:
+        signal.pthread_kill(self.main, signal.SIGURG)
+
+    def interrupt(self, *_: Any) -> None:
+        """SIGURG, in the main thread. What is being sent is sent; then progress() or output(),
+        which are safe points, raise."""
+        if self.interruptible and not self.interruptible[1].sending:
+            self.interruptible[0].check()
+
+    def run_async(self, handler: Handler, job: Job, is_main: bool) -> Any:
+        """In the loop of the main thread or, where there are several slots, of a thread that all
+        of them share."""
+        coroutine = handler(job)
+        if is_main and len(self.connections) <= 2:
+            loop = self.loop = self.loop or asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            return loop.run_until_complete(self.cancellable(coroutine, job, loop))
+        loop = self.shared_loop()
+        return asyncio.run_coroutine_threadsafe(self.cancellable(coroutine, job, loop),
+                                                loop).result()
+
+    async def cancellable(self, coroutine: Coroutine[Any, Any, Any], job: Job,
+                          loop: asyncio.AbstractEventLoop) -> Any:
+        task = loop.create_task(coroutine)
+        job._hook = lambda: self.cancel_task(loop, task)
+        if job.cancelled:
+            task.cancel()
+        return await task
+
+    @staticmethod
+    def cancel_task(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any]") -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    def shared_loop(self) -> asyncio.AbstractEventLoop:
+        with self.loop_lock:
+            if self.loop is None:
+                self.loop = asyncio.new_event_loop()
+                threading.Thread(target=self.loop.run_forever, name="brood-loop",
+                                 daemon=True).start()
+            return self.loop
+
+    # --- calls ---
+
+    def answer(self, method: str, parameters: Dict[str, Any]) -> bytes:
+        """To any call but Run."""
+        interface, _, name = method.rpartition(".")
+        methods: Dict[str, Dict[str, Callable[..., bytes]]] = {
+            WORKER: {"Prepare": self.prepare, "Cancel": self.cancel, "Leave": self.go},
+            SERVICE: {"GetInfo": self.get_info, "GetInterfaceDescription": self.get_interface}}
+        if interface + "." not in methods:
+            return error_text(SERVICE + "InterfaceNotFound", {"interface": interface})
+        if name not in methods[interface + "."]:
+            return error_text(SERVICE + "MethodNotFound", {"method": method})
+        try:
+            return methods[interface + "."][name](**parameters)
+        except TypeError as error:
+            fault = re.search(r"'(\w+)'", str(error))
+            return error_text(SERVICE + "InvalidParameter",
+                              {"parameter": fault.group(1) if fault else "?"})
+
+    def prepare(self, pool: str, worker: str, generation: int, handlers: List[str],
+                settings: Optional[Dict[str, Any]] = None, **_: Any) -> bytes:
+        _settings.clear()
+        _settings.update(settings or {})
+        if not self.prepared:
+            for function in SETUP:
+                function(dict(_settings))
+        self.prepared = True
+        self.offered = {name: HANDLERS[name] for name in handlers if name in HANDLERS}
+        gc.collect()
+        gc.freeze()  # what has been imported is not looked through again
+        return encode({"parameters": {"handlers": list(self.offered)}}).encode()
+
+    def cancel(self, id: str, attempt: int, reason: str, **_: Any) -> bytes:
+        self.early[id, attempt] = reason
+        job = self.current.get((id, attempt))
+        if job is not None:
+            self.early.pop((id, attempt), None)
+            job._cancel(reason)
+        while len(self.early) > MAX_EARLY:
+            self.early.pop(next(iter(self.early)), None)
+        return b'{"parameters":{}}'
+
+    def go(self, **_: Any) -> bytes:
+        self.leaving = True
+        for connection in self.connections[:-1]:  # who waits there for a run
+            try:
+                connection.socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                pass
+        return b'{"parameters":{}}'
+
+    def get_info(self) -> bytes:
+        return encode({"parameters": {
+            "vendor": "brood", "product": "Python worker", "version": "1", "url": "",
+            "interfaces": [SERVICE[:-1], WORKER[:-1]]}}).encode()
+
+    def get_interface(self, interface: str) -> bytes:
+        text = _wire.text_of_interface(interface) if interface == WORKER[:-1] else \
+            SERVICE_TEXT if interface == SERVICE[:-1] else None
+        if text is None:
+            return error_text(SERVICE + "InterfaceNotFound", {"interface": interface})
+        return encode({"parameters": {"description": text}}).encode()
+
+    # --- connections ---
+
+    def attend(self, connection: Connection) -> None:
+        """A thread of its own for a connection; its end is the supervisor's."""
+        try:
+            connection.serve()
+        except BaseException:
+            traceback.print_exc()
+        if not self.leaving:
+            os._exit(0)
+
+    def run_supervised(self, sockets: List[socket.socket]) -> None:
+        self.connections = [Connection(self, s, i == 0) for i, s in enumerate(sockets)]
+        signal.signal(signal.SIGURG, self.interrupt)
+        slots = [threading.Thread(target=self.attend, args=(c,), daemon=True)
+                 for c in self.connections[1:]]
+        for thread in slots:
+            thread.start()
+        self.connections[0].serve()
+        for thread in slots[:-1] if self.leaving else ():
+            thread.join()
+
+    def run_alone(self, first: socket.socket, listener: socket.socket) -> None:
+        """Somebody tries it by hand: one connection after the other."""
+        listener.setblocking(True)
+        while not self.leaving:
+            self.connections = [Connection(self, first, True)]
+            self.connections[0].serve()
+            first.close()
+            if not self.leaving:
+                first, _ = listener.accept()
+
+
+SERVICE_TEXT = """\
+# The Varlink Service Interface is provided by every varlink service. It describes the service and the
+# interfaces it implements.
+interface org.varlink.service
+
+method GetInfo() -> (
+  vendor: string,
+  product: string,
+  version: string,
+  url: string,
+  interfaces: []string
+)
+
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+"""
+
+
+# --- the socket ---
+
+def take_listener() -> socket.socket:
+    """The socket that was passed as systemd passes them (sd_listen_fds(3))."""
+    environment = {name: os.environ.pop(name, "") for name in
+                   ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
+    names = environment["LISTEN_FDNAMES"].split(":")
+    if environment["LISTEN_PID"] != str(os.getpid()) or not environment["LISTEN_FDS"].isdigit() \
+            or environment["LISTEN_FDS"] == "0":
+        sys.exit("brood.worker: this is a worker, which broodd starts (Command= of a pool file); "
+                 "to try it: broodctl try-worker %s" % " ".join(["python3", *sys.argv]))
+    fd = FIRST_FD + (names.index("varlink") if "varlink" in names else 0)
+    os.set_inheritable(fd, False)
+    return socket.socket(fileno=fd)
+
+
+def accept_all(listener: socket.socket) -> List[socket.socket]:
+    """The connections that are waiting; waits for the first."""
+    sockets = [listener.accept()[0]]
+    listener.setblocking(False)
+    try:
+        while True:
+            sockets.append(listener.accept()[0])
+    except BlockingIOError:
+        pass
+    for s in sockets:
+        s.setblocking(True)
+    return sockets
+
+
+served = False
+
+
+def main(max_message: int) -> None:
+    global served
+    if served:
+        return
+    served = True
+    listener = take_listener()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    server = Server(max_message)
+    sockets = accept_all(listener)
+    if len(sockets) == 1:
+        server.run_alone(sockets[0], listener)
+        return
+    listener.close()
+    server.run_supervised(sockets)
