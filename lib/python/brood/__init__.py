@@ -8,9 +8,9 @@
 `brood.Client` blocks, `brood.aio.Client` has the same methods for asyncio, and `brood.worker` makes
 handlers of functions.
 
-What goes in has Python's units: times in seconds, as int, float or timedelta. What comes out has the
-names and the units of the interface (io.brood(7)): `…_usec` are whole microseconds, times since the
-Unix epoch.
+What goes in has Python's units: times in seconds, as int, float or timedelta. What comes out has
+the names and the units of the interface (io.brood(7)): `…_usec` are whole microseconds, times since
+the Unix epoch.
 """
 
 from ._errors import (AccessDenied, BroodError, CallError, ConfigInvalid, ConnectionLost, Draining,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A blocking connection to the daemon, and one that is written to and read from at the same time."""
+"""A blocking connection to the daemon, and one that reads while it can not write."""
 
 from __future__ import annotations
 

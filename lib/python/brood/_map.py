@@ -10,28 +10,38 @@ from __future__ import annotations
 import itertools
 import select
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, List, Optional
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional
 
 from . import _wire
 from ._connection import Pipe
 from ._errors import ConnectionLost
-from ._records import Job
-from ._spec import Spec
+from ._spec import Spec, arguments, new_id
+
+Message = Dict[str, Any]
 
 #: Calls that the daemon takes on one connection before it answers one: 1024.
 MAX_WINDOW = 1000
 BATCHES = 4
 
 
-def in_order(path: str, specs: Iterator[Spec], window: int) -> Iterator[Job]:
-    """One connection; each call is a Submit that is answered when its job has ended."""
+def messages(handler: str, items: Iterable[Any], options: Dict[str, Any]) -> Iterator[Message]:
+    """What is submitted for each item."""
+    base = Spec(handler, **options).message()
+    for item in items:
+        yield {**base, "id": new_id(),
+               "args": item if isinstance(item, dict) else arguments(item)}
+
+
+def in_order(path: str, specs: Iterator[Message], window: int) -> Iterator[Message]:
+    """One connection; each call is a Submit that is answered when its job has ended. Yields the
+    jobs as they travel."""
     waiting: Deque[bytes] = deque()
     pipe = Pipe(path)
     answered = True  # since the connection was made
     try:
         while True:
             for spec in itertools.islice(specs, min(window, MAX_WINDOW) - len(waiting)):
-                waiting.append(_wire.call("Submit", {"job": spec.message(), "wait": True}))
+                waiting.append(_wire.call("Submit", {"job": spec, "wait": True}))
                 pipe.send(waiting[-1])
             if not waiting:
                 return
@@ -48,7 +58,7 @@ def in_order(path: str, specs: Iterator[Spec], window: int) -> Iterator[Job]:
                 reply = _wire.parameters_of(pipe.receive())
                 waiting.popleft()
                 answered = True
-                yield Job.of(reply["job"])
+                yield reply["job"]
     finally:
         pipe.close()
 
@@ -58,14 +68,14 @@ class Batch:
 
     def __init__(self, path: str) -> None:
         self.pipe = Pipe(path)
-        self.left: Dict[str, Dict[str, Any]] = {}
+        self.left: Dict[str, Message] = {}
         self.submitted = False
         self.answered = True
 
-    def start(self, messages: List[Dict[str, Any]]) -> None:
-        self.left = {m["id"]: m for m in messages}
+    def start(self, specs: List[Message]) -> None:
+        self.left = {spec["id"]: spec for spec in specs}
         self.submitted = False
-        self.pipe.send(_wire.call("SubmitMany", {"jobs": messages}))
+        self.pipe.send(_wire.call("SubmitMany", {"jobs": specs}))
 
     def again(self) -> None:
         """The connection was lost."""
@@ -75,7 +85,7 @@ class Batch:
         self.pipe, self.answered = Pipe(self.pipe.path), False
         self.start(list(self.left.values()))
 
-    def turn(self) -> List[Job]:
+    def turn(self) -> List[Message]:
         """Something can be read, or written. Returns the jobs that have ended."""
         try:
             self.pipe.turn()
@@ -89,31 +99,31 @@ class Batch:
                 self.submitted = True
                 self.pipe.send(_wire.call("WaitMany", {"ids": list(self.left)}, more=True))
             else:
-                ended.append(Job.of(reply["job"]))
-                del self.left[ended[-1].id]
+                ended.append(reply["job"])
+                del self.left[reply["job"]["id"]]
         return ended
 
 
-def as_they_end(path: str, specs: Iterator[Spec], window: int) -> Iterator[Job]:
+def as_they_end(path: str, specs: Iterator[Message], window: int) -> Iterator[Message]:
     size = max(window // BATCHES, 1)
     batches: List[Batch] = []
     more = True
 
-    def next_batch() -> Optional[List[Dict[str, Any]]]:
-        return [spec.message() for spec in itertools.islice(specs, size)] or None
+    def next_batch() -> Optional[List[Message]]:
+        return list(itertools.islice(specs, size)) or None
 
     try:
         while more or any(b.left for b in batches):
             idle = [b for b in batches if not b.left]
             while more and (idle or len(batches) < min(BATCHES, window)):
-                messages = next_batch()
-                if messages is None:
+                batch = next_batch()
+                if batch is None:
                     more = False
                     break
                 if not idle:
                     batches.append(Batch(path))
                     idle.append(batches[-1])
-                idle.pop().start(messages)
+                idle.pop().start(batch)
             poll = select.poll()
             busy = {b.pipe.socket.fileno(): b for b in batches if b.left}
             for fd, b in busy.items():

@@ -19,13 +19,18 @@ def usec(span: Seconds) -> int:
     return round(span * 1_000_000)
 
 
+def arguments(args: Any) -> Dict[str, Any]:
+    """The object that the arguments are."""
+    return dict(args) if isinstance(args, Mapping) else {"value": args}
+
+
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): milliseconds since the epoch, 12 bits of a fraction, 62 random bits."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    value = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | (rest * 4096 // 1_000_000) << 64
-    value |= 2 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
-    text = "%032x" % value
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+    random = int.from_bytes(os.urandom(8), "big") >> 2 | 2 << 62
+    return "%08x-%04x-%04x-%04x-%012x" % (
+        milliseconds >> 16 & 0xffffffff, milliseconds & 0xffff, rest * 4096 // 1_000_000 | 7 << 12,
+        random >> 48, random & (1 << 48) - 1)
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Spec:
     args            an object (dict); a value x of another type is sent as {"value": x}
     id              made by the client (new_id()), so that a Submit can be repeated
     priority        higher runs first; -1000 to 1000
-    run_at          not before this time: a datetime (without a zone: local), or seconds since the epoch
+    run_at          not before this time: a datetime (without a zone: local), or an epoch time
     delay           not before so many seconds have passed; at most one of the two
     max_attempts    attempts at the most
     timeout         seconds that one attempt may take
@@ -72,8 +77,7 @@ class Spec:
             self.id = new_id()
         said: Dict[str, Any] = {"handler": self.handler, "id": self.id}
         if self.args is not None:
-            said["args"] = dict(self.args) if isinstance(self.args, Mapping) \
-                else {"value": self.args}
+            said["args"] = arguments(self.args)
         for name in ("priority", "max_attempts", "unique_key", "durability"):
             if getattr(self, name) is not None:
                 said[name] = getattr(self, name)

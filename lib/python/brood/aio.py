@@ -9,10 +9,10 @@
 
     asyncio.run(main())
 
-Any number of calls may be in flight. Calls that are answered at once share one connection; calls that
-wait (run, wait) take a connection that has none, up to `connections` of them, and then stand behind
-another one: the daemon answers on each connection in order, so that such a call hears of its end when
-the one before it has ended, too. What it waits for runs meanwhile.
+Any number of calls may be in flight. Calls that are answered at once share one connection; calls
+that wait (run, wait) take a connection that has none, up to `connections` of them, and then stand
+behind another one: the daemon answers on each connection in order, so that such a call hears of its
+end when the one before it has ended, too. What it waits for runs meanwhile.
 """
 
 from __future__ import annotations
@@ -140,15 +140,15 @@ class _Connection(asyncio.Protocol):
 class Client:
     """Connections to one daemon, for the event loop in which they are used first.
 
-    A call whose connection is lost is repeated once, on a new one, where that can do no harm: it only
-    asks, or it submits (ids are made here, and the same id is the same job). Else, and if the second
-    one is lost too, it raises ConnectionLost. Every call may raise Unreachable and CallError. A task
-    that is cancelled while it waits leaves its job alone.
+    A call whose connection is lost is repeated once, on a new one, where that can do no harm: it
+    only asks, or it submits (ids are made here, and the same id is the same job). Else, and if the
+    second one is lost too, it raises ConnectionLost. Every call may raise Unreachable and
+    CallError. A task that is cancelled while it waits leaves its job alone.
     """
 
     def __init__(self, socket: Optional[str] = None, *, connections: int = 16) -> None:
-        """Connects when it is used first. `socket`: as of brood.Client. `connections`: at the most so
-        many for calls that wait."""
+        """Connects when it is used first. `socket`: as of brood.Client. `connections`: at the most
+        so many for calls that wait."""
         if connections < 1:
             raise ValueError("connections has to be at least 1")
         self.path = socket or _wire.default_socket()
@@ -269,8 +269,8 @@ class Client:
 
     async def run(self, handler: Union[str, Spec], args: Any = None, *,
                   wait_timeout: Optional[Seconds] = None, **options: Any) -> Dict[str, Any]:
-        """Submits a job, waits for its end and returns its result. Raises JobFailed, and WaitTimeout
-        if it has not ended so many seconds later (it goes on)."""
+        """Submits a job, waits for its end and returns its result. Raises JobFailed, and
+        WaitTimeout if it has not ended so many seconds later (it goes on)."""
         spec = spec_of(handler, args, options)
         if wait_timeout is not None:
             return (await self.wait(await self.submit(spec), wait_timeout)).get()
@@ -310,7 +310,8 @@ class Client:
     # --- waiting ---
 
     async def wait(self, id: str, timeout: Optional[Seconds] = None) -> Job:
-        """The job, once it has ended, in whatever state. Raises WaitTimeout after so many seconds."""
+        """The job, once it has ended, in whatever state. Raises WaitTimeout after so many
+        seconds."""
         limit = None if timeout is None else usec(timeout)
         return Job.of((await self._call("Wait", True, True, id=id, timeout_usec=limit))["job"])
 
@@ -324,8 +325,9 @@ class Client:
     async def follow(self, id: str) -> AsyncIterator[Output]:
         """What a job writes, as it is written, until it ends."""
         async for reply in self._stream("Follow", id=id):
-            if reply:
-                yield Output.of(reply)
+            piece = Output.of(reply)
+            if piece.data:  # the last one says only that it was the last
+                yield piece
 
     async def watch(self, pool: Optional[str] = None,
                     kinds: Optional[Sequence[str]] = None) -> AsyncIterator[Change]:

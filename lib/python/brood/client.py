@@ -13,6 +13,14 @@ from ._errors import ConnectionLost
 from ._records import Change, Job, Output, Reason, Status, Ticket, Worker, fill
 from ._spec import Seconds, Spec, spec_of, usec
 
+def _result_of(job: Dict[str, Any]) -> Dict[str, Any]:
+    return (job.get("result") or {}) if job["state"] == "succeeded" else Job.of(job).get()
+
+
+def _is_output(piece: Output) -> bool:
+    return bool(piece.data)  # the last one says only that it was the last
+
+
 #: Idle connections that are kept.
 MAX_IDLE = 4
 
@@ -20,12 +28,13 @@ MAX_IDLE = 4
 class Client:
     """Connections to one daemon.
 
-    Any number of threads may use it at once: each call has a connection to itself while it lasts, and
-    so has each iterator. A child that was forked has to make a client of its own.
+    Any number of threads may use it at once: each call has a connection to itself while it lasts,
+    and so has each iterator. A child that was forked has to make a client of its own.
 
-    A call whose connection is lost is repeated once, on a new one, where that can do no harm: it only
-    asks, or it submits (ids are made here, and the same id is the same job). Else, and if the second
-    one is lost too, it raises ConnectionLost. Every call may raise Unreachable and CallError.
+    A call whose connection is lost is repeated once, on a new one, where that can do no harm: it
+    only asks, or it submits (ids are made here, and the same id is the same job). Else, and if the
+    second one is lost too, it raises ConnectionLost. Every call may raise Unreachable and
+    CallError.
     """
 
     def __init__(self, socket: Optional[str] = None) -> None:
@@ -129,9 +138,9 @@ class Client:
     # --- submitting ---
 
     def submit(self, handler: Union[str, Spec], args: Any = None, **options: Any) -> Ticket:
-        """Submits a job: a handler, its arguments (see Spec.args) and any of the other fields of Spec
-        by name; or a Spec. When it returns, the job is as durable as it asked to be. Returns its
-        id."""
+        """Submits a job: a handler, its arguments (see Spec.args) and any of the other fields of
+        Spec by name; or a Spec. When it returns, the job is as durable as it asked to be. Returns
+        its id."""
         spec = spec_of(handler, args, options)
         return Ticket.of(self._call("Submit", not spec.attached, job=spec.message()))
 
@@ -144,8 +153,8 @@ class Client:
 
     def run(self, handler: Union[str, Spec], args: Any = None, *,
             wait_timeout: Optional[Seconds] = None, **options: Any) -> Dict[str, Any]:
-        """Submits a job as submit() does, waits for its end and returns its result. Raises JobFailed,
-        and WaitTimeout if it has not ended so many seconds later (it goes on)."""
+        """Submits a job as submit() does, waits for its end and returns its result. Raises
+        JobFailed, and WaitTimeout if it has not ended so many seconds later (it goes on)."""
         spec = spec_of(handler, args, options)
         if wait_timeout is not None:
             return self.wait(self.submit(spec), wait_timeout).get()
@@ -154,26 +163,29 @@ class Client:
 
     def map(self, handler: str, items: Iterable[Any], *, window: int = 256, ordered: bool = True,
             **options: Any) -> Iterator[Dict[str, Any]]:
-        """A job of this handler for each item, with the item as its arguments (see Spec.args); yields
-        the results, in the order of the items or, not `ordered`, as the jobs end. No more than
-        `window` jobs are in flight, and items are taken as there is room. Raises JobFailed in the
-        place of a job that failed; the others go on."""
-        return (job.get() for job in self.map_jobs(handler, items, window=window, ordered=ordered,
-                                                   **options))
+        """A job of this handler for each item, with the item as its arguments (see Spec.args);
+        yields the results, in the order of the items or, not `ordered`, as the jobs end. No more
+        than `window` jobs are in flight, and items are taken as there is room. Raises JobFailed in
+        the place of a job that failed; the others go on."""
+        return map(_result_of, self._map(handler, items, window, ordered, options))
 
     def map_jobs(self, handler: str, items: Iterable[Any], *, window: int = 256,
                  ordered: bool = True, **options: Any) -> Iterator[Job]:
         """The same, but yields the records of the jobs, of those that failed, too."""
+        return map(Job.of, self._map(handler, items, window, ordered, options))
+
+    def _map(self, handler: str, items: Iterable[Any], window: int, ordered: bool,
+             options: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
         if window < 1:
             raise ValueError("a window has to be at least 1")
-        specs = (Spec(handler, item, **options) for item in items)
         go_through = _map.in_order if ordered else _map.as_they_end
-        return go_through(self.path, specs, window)
+        return go_through(self.path, _map.messages(handler, items, options), window)
 
     # --- waiting ---
 
     def wait(self, id: str, timeout: Optional[Seconds] = None) -> Job:
-        """The job, once it has ended, in whatever state. Raises WaitTimeout after so many seconds."""
+        """The job, once it has ended, in whatever state. Raises WaitTimeout after so many
+        seconds."""
         limit = None if timeout is None else usec(timeout)
         return Job.of(self._call("Wait", id=id, timeout_usec=limit)["job"])
 
@@ -186,12 +198,12 @@ class Client:
 
     def follow(self, id: str) -> Iterator[Output]:
         """What a job writes, as it is written, until it ends."""
-        return (Output.of(reply) for reply in self._stream("Follow", id=id) if reply)
+        return filter(_is_output, map(Output.of, self._stream("Follow", id=id)))
 
     def watch(self, pool: Optional[str] = None,
               kinds: Optional[Sequence[str]] = None) -> Iterator[Change]:
-        """Every change from now on, of this pool and of these kinds ("job", "worker", "pool"), or of
-        all. Does not end by itself; close() it."""
+        """Every change from now on, of this pool and of these kinds ("job", "worker", "pool"), or
+        of all. Does not end by itself; close() it."""
         replies = self._stream("Watch", pool=pool, kinds=None if kinds is None else list(kinds))
         return (fill(Change, reply) for reply in replies)
 
@@ -203,15 +215,15 @@ class Client:
     def list(self, *, state: Optional[str] = None, pool: Optional[str] = None,
              handler: Optional[str] = None, tag: Optional[str] = None,
              before: Optional[str] = None, limit: Optional[int] = None) -> List[Job]:
-        """Jobs that match every filter given, newest first, without arguments and results. `before`:
-        the id after which to go on; `limit`: so many at the most."""
+        """Jobs that match every filter given, newest first, without arguments and results.
+        `before`: the id after which to go on; `limit`: so many at the most."""
         reply = self._call("List", state=state, pool=pool, handler=handler, tag=tag, before=before,
                            limit=limit)
         return [Job.of(job) for job in reply["jobs"]]
 
     def cancel(self, id: str, *, force: bool = False) -> str:
-        """Ends a job that has not ended; `force` does not ask it first. Returns the state it has now:
-        wait() for its end. Raises WrongState if it has ended."""
+        """Ends a job that has not ended; `force` does not ask it first. Returns the state it has
+        now: wait() for its end. Raises WrongState if it has ended."""
         return str(self._call("Cancel", False, id=id, force=force)["state"])
 
     def retry(self, id: str) -> str:

@@ -14,21 +14,21 @@ and in a pool file `Command=/usr/bin/python3 resize.py`, or without the call of 
 `Command=/usr/bin/python3 -m brood.worker resize.py`.
 
 The members of the job's arguments are the function's keyword arguments; a function whose only
-parameter is called `job` gets the Job instead, and one that has a keyword-only parameter `job` gets it
-beside them. What does not fit the signature is answered BadArguments, which is not tried again.
+parameter is called `job` gets the Job instead, and one that has a keyword-only parameter `job` gets
+it beside them. What does not fit the signature is answered BadArguments, which is not tried again.
 
 What it returns is the result: a dict of what JSON can say; None is {}, and another value x is
-{"value": x}. An exception fails the attempt, which is tried again as the pool says; Retry and NoRetry
-say themselves whether. Its message and traceback are kept as the job's result. sys.exit() ends the
-worker.
+{"value": x}. An exception fails the attempt, which is tried again as the pool says; Retry and
+NoRetry say themselves whether. Its message and traceback are kept as the job's result. sys.exit()
+ends the worker.
 
 Handlers run in the main thread, one at a time. An `async def` is run by asyncio, in one loop for as
 long as the worker lives; the loop only turns while a handler runs.
 
 A job that is cancelled or runs out of time raises Cancelled where its handler is, as Ctrl-C raises
 KeyboardInterrupt: also out of a sleep or a read. `@handler(interrupt=False)` hears of it at safe
-points alone: progress(), output(), check(); or looks at Job.cancelled. Who does not hear is ended with
-the worker, KillAfter= later.
+points alone: progress(), output(), check(); or looks at Job.cancelled. Who does not hear is ended
+with the worker, KillAfter= later.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class Job:
         self.check()
 
     def output(self, data: Union[str, bytes], stream: str = "stdout") -> None:
-        """For those who follow the job (broodctl follow); `stream` may be "stderr". A safe point."""
+        """For those who follow the job (broodctl follow); `stream` may be "stderr". A safe
+        point."""
         if stream not in ("stdout", "stderr"):
             raise ValueError("no such stream: %r" % stream)
         if self._say and data:
@@ -204,9 +205,9 @@ def prepare(function: F) -> F:
 
 
 def serve(*, max_message: int = 16 << 20) -> None:
-    """Serves the handlers of this process until the supervisor lets it go. `max_message`: bytes that a
-    result may have, as MaxMessageSize= says. Exits with words where nobody has started it as a
-    worker."""
+    """Serves the handlers of this process until the supervisor lets it go. `max_message`: bytes
+    that a result may have, as MaxMessageSize= says. Exits with words where nobody has started it as
+    a worker."""
     from ._serve import main
 
     main(max_message)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The worker's side of io.brood.Worker.
 
-The listening socket has connections waiting in it: one for each slot, and the control connection last.
-The main thread reads the first slot and runs handlers; a thread for each other connection does the
-same for it. The control connection has to be heard in the middle of a handler, and so does its end,
-which says that the supervisor is gone: then this process is gone, too.
+The listening socket has connections waiting in it: one for each slot, and the control connection
+last. The main thread reads the first slot and runs handlers; a thread for each other connection
+does the same for it. The control connection has to be heard in the middle of a handler, and so does
+its end, which says that the supervisor is gone: then this process is gone, too.
 
 An answer is written before the next run begins: what the supervisor has not seen answered when a
 worker dies, it takes for what the worker was at.
@@ -54,7 +54,8 @@ class Handler:
         self.function = function
         self.interrupt = interrupt
         self.is_async = inspect.iscoroutinefunction(function)
-        self.wants_job = [p.name for p in parameters] == ["job"]
+        self.wants_job = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY] == ["job"] \
+            and len(parameters) == 1
         self.job_too = any(p.name == "job" and p.kind == p.KEYWORD_ONLY for p in parameters)
 
     def __call__(self, job: Job) -> Any:
@@ -463,8 +464,8 @@ class Server:
 
 
 SERVICE_TEXT = """\
-# The Varlink Service Interface is provided by every varlink service. It describes the service and the
-# interfaces it implements.
+# The Varlink Service Interface is provided by every varlink service. It describes the service and
+# the interfaces it implements.
 interface org.varlink.service
 
 method GetInfo() -> (
