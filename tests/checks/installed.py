@@ -61,6 +61,9 @@ share/doc/brood/drop-ins/users.conf
 share/doc/brood/recurring/example.conf
 """.split()
 
+# Below PY, lib/python3…/(site|dist)-packages: what is in the tree, and the interface file.
+PYTHON_SOURCES = os.path.join(ROOT, "lib", "python", "brood")
+
 # Where the sources of these are in the tree, so have to be what is made of them.
 PROMISED_OF = {
     "packaging/man": """
@@ -89,6 +92,14 @@ MAY_BE = re.compile(r"share/man/man\d/.*|lib/systemd/catalog/.*\.catalog|share/d
                     r"share/(bash-completion|zsh)/.*")
 
 
+def python_package():
+    """All that is a file of the package, as PROMISED would have it."""
+    for folder, folders, names in os.walk(PYTHON_SOURCES):
+        folders[:] = [f for f in folders if f != "__pycache__"]
+        for name in names:
+            yield "PY/brood/" + os.path.relpath(os.path.join(folder, name), PYTHON_SOURCES)
+
+
 def install(build, root):
     subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", root],
                    check=True, stdin=subprocess.DEVNULL, timeout=60)
@@ -98,6 +109,7 @@ def plain(path, prefix):
     """A path as PROMISED has it."""
     path = path[len(prefix):] if path.startswith(prefix) else path
     path = re.sub(r"^/?lib/[a-z0-9_]+-linux-[a-z0-9]+/|^/?lib64/", "LIB/", path).lstrip("/")
+    path = re.sub(r"^lib/python[0-9.]+/(site|dist)-packages/", "PY/", path)
     path = re.sub(r"^lib/(?=libbrood|brood/|pkgconfig)", "LIB/", path)
     return re.sub(r"(?<=\.so\.0)\.\d+\.\d+$", ".N.N", path)
 
@@ -127,7 +139,7 @@ def check(root):
     binary, = (path for path in found if path.endswith("/bin/broodd"))
     prefix = binary[:-len("bin/broodd")]
     here = {plain(inside, prefix): inside for inside in found}
-    promised = set(PROMISED)
+    promised = set(PROMISED) | set(python_package())
     for source, files in PROMISED_OF.items():
         if os.path.isdir(os.path.join(ROOT, source)):
             promised |= set(files)

@@ -16,7 +16,7 @@ import tempfile
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PACKAGES = ("broodd", "libbrood0", "libbrood-dev")
+PACKAGES = ("broodd", "libbrood0", "libbrood-dev", "python3-brood")
 # Until the manual pages are in the tree.
 KNOWN_WARNINGS = () if os.path.isdir(ROOT + "/packaging/man") else ("no-manual-page",)
 
@@ -61,7 +61,7 @@ class Packages:
                 for d in re.split(r", | \| ", self.fields[package].get("Depends", ""))}
 
 
-def test_three_packages_and_no_other(p):
+def test_these_packages_and_no_other(p):
     """As many as debian/control names, all of one version."""
     names = sorted(os.path.basename(f).split("_")[0] for f in glob.glob(p.top + "/*.deb"))
     assert names == sorted(PACKAGES), names
@@ -177,6 +177,8 @@ def test_dependencies(p):
     dev = p.depends("libbrood-dev")
     assert dev["libbrood0"] == "libbrood0 (= %s)" % p.fields["broodd"]["Version"], dev
     assert "libjansson-dev" in dev
+    assert p.fields["python3-brood"]["Architecture"] == "all"
+    assert set(p.depends("python3-brood")) == {"python3"}, p.depends("python3-brood")
 
 
 def test_the_config_is_in_order(p):
@@ -291,6 +293,26 @@ def test_a_program_is_built_with_the_library(p):
     run("cc", "-o", p.top + "/first", p.top + "/first.c", *flags)
     said = run(p.top + "/first", env={**os.environ, "LD_LIBRARY_PATH": os.path.dirname(pc)})
     assert said == "none\n", said
+
+
+def test_the_python_package_is_whole(p):
+    """Every file of it in the tree, no more; it is imported, and a worker answers."""
+    inside = "/usr/lib/python3/dist-packages/brood/"
+    got = {path[len(inside):] for mode, _, path in p.files["python3-brood"]
+           if path.startswith(inside) and mode[0] != "d"}
+    tree = ROOT + "/lib/python/brood"
+    wanted = {os.path.relpath(os.path.join(folder, name), tree)
+              for folder, _, names in os.walk(tree) for name in names if not name.endswith(".pyc")}
+    assert got == wanted, got ^ wanted
+    handler = p.top + "/handlers.py"
+    with open(handler, "w", encoding="utf-8") as f:
+        f.write("from brood.worker import handler\n\n@handler\ndef add(a, b):\n"
+                "    return {'sum': a + b}\n")
+    said = run(p.path("broodd", "/usr/bin/broodctl"), "try-worker", "--handler=add",
+               '--args={"a": 1, "b": 2}', "--", "/usr/bin/python3", "-m", "brood.worker", handler,
+               env={**os.environ, "PYTHONPATH": os.path.dirname(p.path(
+                   "python3-brood", inside.rstrip("/")))})
+    assert "FAIL" not in said, said
 
 
 def main():
