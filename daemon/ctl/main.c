@@ -88,6 +88,13 @@ static const Verb verbs[] = {
         { "backup", "FILE", "write a consistent copy of the store to a new file",
           OPTION_BIT(OPTION_STATE_DIRECTORY), 1, 1, verb_backup, true,
           "The daemon may run meanwhile, or not." },
+        { "try-worker", "-- COMMAND…", "start a worker alone and say what it does wrong",
+          OPTION_BIT(OPTION_HANDLER) | OPTION_BIT(OPTION_ARGS) | OPTION_BIT(OPTION_TIMEOUT), 1, ANY,
+          verb_try_worker, true,
+          "The command is what Command= of a pool would be, with this environment. --handler= is\n"
+          "the handler to run, else the first that it offers. It is really run, with --args=, and\n"
+          "with a further argument beside them. Each answer may take --timeout= (10s). A line for\n"
+          "each check; exit status 0 if all are passed, 1 if not." },
         { "complete", "WHAT [WORD…]", "words for the completions of the shells", 0, 1, ANY,
           verb_complete, true, NULL, true },
 };

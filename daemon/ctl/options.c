@@ -75,6 +75,7 @@ static const OptionType types[N_OPTIONS] = {
         [OPTION_INTERVAL] = { "interval", SPAN, "SPAN", "look so often (1s)" },
         [OPTION_BATCH] = { "batch", NUMBER, "N", "write it as text, N times (1)", false, 1,
                            INT64_MAX, .optional = true },
+        [OPTION_ARGS] = { "args", TEXT, "JSON", "the arguments of its runs, an object ({})" },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */

@@ -45,6 +45,7 @@ typedef enum OptionId {
         OPTION_STACK,
         OPTION_INTERVAL,
         OPTION_BATCH,
+        OPTION_ARGS,
         N_OPTIONS
 } OptionId;
 

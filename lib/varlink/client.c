@@ -216,6 +216,11 @@ int varlink_client_next(VarlinkClient *c, Slice *ret)
         return r < 0 ? -EMSGSIZE : r;
 }
 
+size_t varlink_client_unread(const VarlinkClient *c)
+{
+        return varlink_stream_unread(&c->in);
+}
+
 void varlink_client_limit(VarlinkClient *c, size_t bytes)
 {
         c->in.max_message = bytes;

@@ -49,6 +49,9 @@ int varlink_client_fill(VarlinkClient *c);
 /* The next message of what was received, as receive has it. Returns 1, 0, or -EMSGSIZE. */
 int varlink_client_next(VarlinkClient *c, Slice *ret);
 
+/* Bytes that were received and are no whole message yet. */
+size_t varlink_client_unread(const VarlinkClient *c);
+
 /* Longer messages are refused (-EMSGSIZE). At first INT32_MAX. */
 void varlink_client_limit(VarlinkClient *c, size_t bytes);
 

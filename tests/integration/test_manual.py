@@ -169,7 +169,7 @@ def test_every_option_is_in_broodctl_1():
     for name, verbs in users.items():
         said = set()
         for words in re.findall(r"^\*--%s(?:=.*|\*(?:\[=.*\])?)\n((?:\t.*\n)*)" % name, text, re.M):
-            named = re.search(r"\((\*[a-z*, ]+\*)[;)]", words)
+            named = re.search(r"\((\*[a-z*, -]+\*)[;)]", words)
             said |= set(re.findall(r"[a-z-]+", named.group(1))) if named else jobs
         assert said | ({"run"} if name == "wait" else set()) == verbs, (name, said, verbs)
 

@@ -32,6 +32,7 @@ class Worker:
         self.naps = []  # [(end, connection, id, attempt)]
         self.settings = None
         self.leaving = False
+        self.more = False  # may the call that is read be answered more than once?
 
     def serve(self):
         while not (self.leaving and not self.naps):
@@ -55,6 +56,7 @@ class Worker:
         self.buffers[connection] = rest
         for message in messages:
             call = json.loads(message)
+            self.more = call.get("more", False)
             method = getattr(self, call["method"].rpartition(".")[2].lower())
             method(connection, **(call.get("parameters") or {}))
 

@@ -244,6 +244,9 @@ class Connection:
             answer = self.server.answer(method, parameters)
             if not message.get("oneway"):
                 self.reply(answer)
+            if self.server.leaving:
+                self.flush()  # before this process may be over
+                self.server.wake_slots()
 
     def run(self, parameters: Dict[str, Any], more: bool) -> None:
         handler = self.server.offered.get(parameters["handler"])
@@ -394,7 +397,8 @@ class Server:
             for function in SETUP:
                 function(dict(_settings))
         self.prepared = True
-        self.offered = {name: HANDLERS[name] for name in handlers if name in HANDLERS}
+        wanted = handlers or list(HANDLERS)  # who asks for none wants to know them all
+        self.offered = {name: HANDLERS[name] for name in wanted if name in HANDLERS}
         gc.collect()
         gc.freeze()  # what has been imported is not looked through again
         return encode({"parameters": {"handlers": list(self.offered)}}).encode()
@@ -411,12 +415,15 @@ class Server:
 
     def go(self, **_: Any) -> bytes:
         self.leaving = True
-        for connection in self.connections[:-1]:  # who waits there for a run
+        return b'{"parameters":{}}'
+
+    def wake_slots(self) -> None:
+        """Who waits for a run there has waited long enough."""
+        for connection in self.connections[:-1]:
             try:
                 connection.socket.shutdown(socket.SHUT_RD)
             except OSError:
                 pass
-        return b'{"parameters":{}}'
 
     def get_info(self) -> bytes:
         return encode({"parameters": {
