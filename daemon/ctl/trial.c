@@ -252,22 +252,6 @@ unsigned trial_end(Trial *t)
 
 /* --- messages --- */
 
-bool trial_send(Trial *t, VarlinkClient *to)
-{
-        usec_t end = usec_add(clock_monotonic(), t->timeout), now;
-        int r;
-
-        while ((r = varlink_client_send(to)) == 0 && buffer_len(varlink_client_out(to))) {
-                struct pollfd p = { .fd = varlink_client_fd(to), .events = POLLOUT };
-
-                now = clock_monotonic();
-                if (now >= end)
-                        return trial_wrong(t, "it does not read what is sent to it");
-                (void)poll(&p, 1, (int)((end - now) / USEC_PER_MSEC) + 1);
-        }
-        return r == 0 || trial_wrong(t, "it has closed its connection");
-}
-
 static bool no_reply(Trial *t, VarlinkClient *from, int r)
 {
         size_t left = varlink_client_unread(from);
@@ -291,6 +275,22 @@ static bool no_reply(Trial *t, VarlinkClient *from, int r)
                 return trial_wrong(t, "it answers on the control connection: %.*s",
                                    (int)MIN(text.len, (size_t)SHOWN), text.data);
         return trial_wrong(t, "no answer");
+}
+
+bool trial_send(Trial *t, VarlinkClient *to)
+{
+        usec_t end = usec_add(clock_monotonic(), t->timeout), now;
+        int r;
+
+        while ((r = varlink_client_send(to)) == 0 && buffer_len(varlink_client_out(to))) {
+                struct pollfd p = { .fd = varlink_client_fd(to), .events = POLLOUT };
+
+                now = clock_monotonic();
+                if (now >= end)
+                        return trial_wrong(t, "it does not read what is sent to it");
+                (void)poll(&p, 1, (int)((end - now) / USEC_PER_MSEC) + 1);
+        }
+        return r == 0 || no_reply(t, to, -ECONNRESET);
 }
 
 static bool bad_reply(Trial *t, Slice text, int r)
