@@ -3,12 +3,13 @@
 import collections
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
-from daemons import NOBODY, POOLS, QUEUE, Beanstalkd, Broodd, Site
+from daemons import NOBODY, POOLS, QUEUE, Beanstalkd, Broodd, Daemon, Redis, Site
 
 # figures(env) yields (metric, value, unit)
 Bench = collections.namedtuple("Bench", "group peer name figures")
@@ -266,6 +267,107 @@ MP_METRICS = [w for w, *_ in MULTIPROCESSING if w not in ("start", "memory")] + 
     what + m for what in ("start8-", "memory-") for m in METHODS]
 
 
+# --- pools of Python workers ---
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "lib", "python")
+PYTHON_POOL = ("[Pool]\nCommand=%s -B -m brood.worker %s/python_jobs.py\nHandlers=noop\n"
+               "MinWorkers=2\nSpareWorkers=1\n[Process]\nEnvironment=PYTHONPATH=%s "
+               "BENCH_HANDLER=1\n" % (PYTHON, HERE, PACKAGE))
+
+
+def python_run(env, name, words, n, small, **environment):
+    """python_peer.py, and its rate."""
+    argv = [PYTHON, "-B", os.path.join(HERE, "python_peer.py"), *words,
+            str(small if env.smoke else n)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=300, cwd=HERE,
+                          env=dict(os.environ, PYTHONPATH=PACKAGE, **environment))
+    if done.returncode:
+        raise RuntimeError("%s: exit status %d" % (" ".join(argv), done.returncode))
+    _, value, unit = done.stdout.split()
+    yield "python/" + name, float(value), unit
+
+
+def has_module(name):
+    return subprocess.run([PYTHON, "-c", "import " + name], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+def python_brood(how, durability, n):
+    def figures(env):
+        with Site(env.disk) as site, Broodd(env, site, {"noop": PYTHON_POOL}, QUEUE) as daemon:
+            daemon.when(daemon.ready)
+            before = daemon.cpu()
+            yield from python_run(env, "%s/%s" % (durability, how),
+                                  [how, daemon.socket, durability], n, 200)
+            for what, a, b in zip(("daemon-cpu", "children-cpu"), before, daemon.cpu()):
+                yield ("python/%s/%s/%s" % (durability, how, what),
+                       (b - a) / (200 if env.smoke else n) * 1e6, "us/job")
+    return Bench("python", "brood", "%s/%s" % (durability, how), figures)
+
+
+def python_own(how, n):
+    return Bench("python", "cpython", how,
+                 lambda env: python_run(env, "memory/" + how, [how], n, 200))
+
+
+def python_redis(peer, durable, n, workers):
+    """`workers`: the commands of the workers, for the path of the socket."""
+    def figures(env):
+        program = shutil.which("redis-server")
+        with Site(env.disk) as site, Redis(program, site, durable) as redis:
+            environment = {"C_FORCE_ROOT": "1"}
+            if peer == "celery":
+                environment["BENCH_REDIS"] = redis.socket
+            started = [Peer(argv, site.run, cwd=HERE, env=dict(os.environ, **environment))
+                       for argv in workers(redis.socket)]
+            try:
+                yield from python_run(env, ("fsync/" if durable else "memory/") + peer,
+                                      [peer, redis.socket], n, 20, **environment)
+            finally:
+                for worker in started:
+                    worker.stop(signal.SIGTERM)
+    return Bench("python", peer, "fsync" if durable else "memory", figures)
+
+
+class Peer(Daemon):
+    """A worker of another's; how it ends says nothing."""
+
+
+def celery_workers(_):
+    return [[PYTHON, "-B", "-m", "celery", "-A", "python_jobs", "worker", "-P", "prefork", "-c",
+             "2", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]]
+
+
+def rq_workers(path):
+    """SimpleWorker: without a fork for each job, the faster one."""
+    return [[PYTHON, "-B", "-m", "rq.cli", "worker", "-q", "-u", "unix://" + path, "-w",
+             "rq.SimpleWorker"]] * 2
+
+
+def python():
+    for how in "map", "unordered", "many", "asyncio":
+        yield python_brood(how, "memory", 20000)
+    yield python_own("apply_async", 20000)
+    yield python_own("executor", 8000)
+    yield python_brood("map", "fsync", 4000)
+    if not shutil.which("redis-server") or not has_module("redis"):
+        return
+    for durable in False, True:
+        if has_module("celery"):
+            yield python_redis("celery", durable, 2000, celery_workers)
+        if has_module("rq"):
+            yield python_redis("rq", durable, 1000, rq_workers)
+
+
+PYTHON_PAIRS = [("memory/map", "cpython", "memory/apply_async"),
+                ("memory/map", "cpython", "memory/executor"),
+                ("memory/map", "celery", "memory/celery"), ("memory/map", "rq", "memory/rq"),
+                ("fsync/map", "celery", "fsync/celery"), ("fsync/map", "rq", "fsync/rq"),
+                ("fsync/map", "cpython", "memory/apply_async"),
+                ("fsync/map", "celery", "memory/celery"), ("fsync/map", "rq", "memory/rq")]
+
+
 # --- the machine ---
 
 def synced_writes(path, new, n):
@@ -303,6 +405,7 @@ GROUPS = {
     "durable-cycle": durable_cycle,
     "backlog": backlogs,
     "multiprocessing": multiprocessing,
+    "python": python,
 }
 
 # One of brood's figures over one of beanstalkd's, under like conditions.

@@ -191,6 +191,16 @@ class Broodd(Daemon):
         return status and status["jobs"]["queued"]
 
 
+class Redis(Daemon):
+    """With `durable`, what it acknowledges is on the disk."""
+    def __init__(self, program, site, durable):
+        self.site, self.socket = site, os.path.join(site.run, "redis")
+        super().__init__([program, "--port", "0", "--unixsocket", self.socket, "--save", "",
+                          "--dir", site.disk, "--appendonly", "yes" if durable else "no",
+                          "--appendfsync", "always"], site.run)
+        self.when(lambda: os.path.exists(self.socket))
+
+
 class Beanstalkd(Daemon):
     stopped = (0, -signal.SIGTERM)  # it has no handler
 

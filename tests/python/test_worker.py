@@ -380,7 +380,9 @@ class Decorators(unittest.TestCase):
         def other():
             pass
 
+        handler(other, name="three")
         self.assertIn("one", _serve.HANDLERS)
+        self.assertIs(_serve.HANDLERS["three"].function, other)
         self.assertIs(_serve.HANDLERS["two"].function, other)
         with self.assertRaises(ValueError):
             handler("one")(other)

@@ -177,7 +177,7 @@ def _piece(stream: str, data: Union[str, bytes]) -> Dict[str, str]:
 
 
 @overload
-def handler(function: F) -> F: ...
+def handler(function: F, *, name: Optional[str] = None, interrupt: bool = True) -> F: ...
 
 
 @overload
@@ -191,7 +191,7 @@ def handler(function: Any = None, *, name: Optional[str] = None, interrupt: bool
     from ._serve import register
 
     if callable(function):
-        return register(function, function.__name__, interrupt)
+        return register(function, name or function.__name__, interrupt)
     return lambda f: register(f, name or function or f.__name__, interrupt)
 
 
