@@ -36,12 +36,10 @@ def brood_many(path, durability, n):
     import brood
     with brood.Client(path) as client:
         def run(n):
-            ids = []
-            for at in range(0, n, 1000):
-                ids += client.submit_many(
-                    brood.Spec("noop", PAYLOAD, durability=durability)
-                    for _ in range(min(1000, n - at)))
-            exhaust(n, client.wait_many(ids))
+            for at in range(0, n, 500):  # the daemon keeps 1000 that have ended
+                ids = client.submit_many(brood.Spec("noop", PAYLOAD, durability=durability)
+                                         for _ in range(min(500, n - at)))
+                exhaust(len(ids), client.wait_many(ids))
         timed(run, n)
 
 
