@@ -115,6 +115,7 @@ void trial_fini(Trial *t)
         (void)trial_end(t);
         varlink_interface_free(t->interface);
         varlink_scan_fini(&t->scan);
+        buffer_fini(&t->names);
         free(t->offered);
         free(t->path);
 }

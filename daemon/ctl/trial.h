@@ -24,6 +24,7 @@ typedef struct Trial {
         usec_t timeout;      /* how long anything may take */
         char *path;          /* of the program */
         char *offered;       /* the handler that is run; NULL: it has not named one */
+        Buffer names;        /* of all that it offers, for people */
         VarlinkInterface *interface;
         VarlinkScan scan;
         VarlinkClient *slot, *control; /* NULL: there is no worker */

@@ -19,19 +19,20 @@ static bool check_start(Trial *t)
         return trial_start(t);
 }
 
-/* Keeps the handler that is to be run: the one asked for, else the first. */
-static bool keep_offer(Trial *t, const VarlinkReply *reply)
+/* Keeps the handler that is to be run, the one asked for, else the first, and all names. */
+static void keep_offer(Trial *t, const VarlinkReply *reply)
 {
         const VarlinkNode *list = varlink_field(&t->scan, varlink_node(&t->scan, reply->parameters),
                                                 IO_BROOD_WORKER_PREPARE_OUT_HANDLERS);
 
-        for (uint32_t at = list->child; at && !t->offered; at = varlink_node(&t->scan, at)->next) {
+        for (uint32_t at = list->child; at; at = varlink_node(&t->scan, at)->next) {
                 AUTO(free) char *name = varlink_string(&t->scan, varlink_node(&t->scan, at));
 
-                if (name && (!t->handler || strcmp(name, t->handler) == 0))
+                buffer_printf(&t->names, "%s%s", buffer_len(&t->names) ? ", " : "",
+                              name ? name : "");
+                if (name && !t->offered && (!t->handler || strcmp(name, t->handler) == 0))
                         t->offered = MOVE_PTR(name);
         }
-        return t->offered != NULL;
 }
 
 static bool check_ready(Trial *t)
@@ -41,7 +42,7 @@ static bool check_ready(Trial *t)
 
         if (!trial_prepare(t, &reply))
                 return false;
-        (void)keep_offer(t, &reply);
+        keep_offer(t, &reply);
         return trial_right(t, "after %llu ms",
                            (unsigned long long)((clock_monotonic() - begin) / USEC_PER_MSEC));
 }
@@ -49,7 +50,8 @@ static bool check_ready(Trial *t)
 static bool check_handlers(Trial *t)
 {
         if (t->offered)
-                return trial_right(t, "%s", t->offered);
+                return trial_right(t, "%.*s", (int)buffer_len(&t->names),
+                                   buffer_bytes(&t->names));
         if (t->handler)
                 return trial_wrong(t, "Prepare's reply does not name '%s'", t->handler);
         return trial_wrong(t, "Prepare's reply names none where none is asked for: say one with "

@@ -151,6 +151,8 @@ def test_try_worker_and_a_good_one():
                               stderr=subprocess.PIPE, text=True, timeout=slow(60), env=env)
         assert done.returncode == 0, done.stdout + done.stderr
         lines = done.stdout.splitlines()
+        assert re.search(r"^ok +handlers .*\(%s\)$" % (
+            options[0][10:] if options else "echo, add, .*, big"), done.stdout, re.M), done.stdout
         assert len(lines) >= 15 and all(line.startswith("ok ") for line in lines), done.stdout
         assert "0 of the checks failed" in done.stderr
 

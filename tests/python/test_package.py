@@ -51,6 +51,13 @@ class Interface(unittest.TestCase):
                 self.assertEqual(getattr(error, p), value, (name, p))
             self.assertTrue(str(error).startswith(name), str(error))
 
+    def test_all_names_are_there(self):
+        self.assertEqual(set(" ".join(brood._HOMES.values()).split()), set(brood.__all__))
+        for name in brood.__all__:
+            self.assertTrue(getattr(brood, name).__doc__, name)
+        with self.assertRaises(AttributeError):
+            brood.Nothing
+
     def test_an_unknown_error_is_a_call_error(self):
         error = _errors.call_error("org.example.Odd", {"a": 1})
         self.assertIs(type(error), brood.CallError)

@@ -369,6 +369,38 @@ class Alone(unittest.TestCase):
 
 
 class Decorators(unittest.TestCase):
+    def test_whether_it_wants_its_job(self):
+        """As inspect would say, for whatever can be called."""
+        import functools
+        from brood.worker._serve import Handler
+
+        class Thing:
+            def method(self, job):
+                pass
+
+            async def patient(self, a, *, job):
+                pass
+
+        async def patient(job):
+            pass
+
+        @functools.wraps(patient)
+        def wrapped(*args, **kwargs):
+            pass
+
+        for function, wants, too in (
+                (lambda job: 0, True, False), (lambda a, job: 0, False, False),
+                (lambda *, job: 0, False, True), (lambda job, *, a=1: 0, False, False),
+                (lambda a=1, *, b, job: 0, False, True), (lambda job, **k: 0, False, False),
+                (lambda *job: 0, False, False), (lambda: 0, False, False),
+                (Thing().method, True, False), (Thing().patient, False, True),
+                (functools.partial(lambda a, job: 0, 1), True, False), (wrapped, True, False)):
+            h = Handler(function, True)
+            self.assertEqual((h.wants_job, h.job_too), (wants, too), function)
+        self.assertTrue(Handler(patient, True).is_async)
+        self.assertTrue(Handler(Thing().patient, True).is_async)
+        self.assertFalse(Handler(wrapped, True).is_async)
+
     def test_names(self):
         from brood.worker import _serve, handler
 

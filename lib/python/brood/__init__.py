@@ -13,13 +13,17 @@ the names and the units of the interface (io.brood(7)): `…_usec` are whole mic
 the Unix epoch.
 """
 
-from ._errors import (AccessDenied, BroodError, CallError, ConfigInvalid, ConnectionLost, Draining,
-                      InvalidParameter, JobFailed, MethodNotImplemented, NoSuchHandler, NoSuchJob,
-                      NoSuchPool, NoSuchSemaphore, ProtocolError, QueueFull, QuotaExceeded,
-                      StoreFailed, TooLarge, Unreachable, WaitTimeout, WrongState)
-from ._records import Attempt, Change, Job, Output, Pool, Reason, Status, Ticket, Worker
-from ._spec import Spec, new_id
-from .client import Client, connect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._errors import (AccessDenied, BroodError, CallError, ConfigInvalid, ConnectionLost,
+                          Draining, InvalidParameter, JobFailed, MethodNotImplemented,
+                          NoSuchHandler, NoSuchJob, NoSuchPool, NoSuchSemaphore, ProtocolError,
+                          QueueFull, QuotaExceeded, StoreFailed, TooLarge, Unreachable,
+                          WaitTimeout, WrongState)
+    from ._records import Attempt, Change, Job, Output, Pool, Reason, Status, Ticket, Worker
+    from ._spec import Spec, new_id
+    from .client import Client, connect
 
 __all__ = ["AccessDenied", "Attempt", "BroodError", "CallError", "Change", "Client",
            "ConfigInvalid", "ConnectionLost", "Draining", "InvalidParameter", "Job", "JobFailed",
@@ -27,3 +31,24 @@ __all__ = ["AccessDenied", "Attempt", "BroodError", "CallError", "Change", "Clie
            "Output", "Pool", "ProtocolError", "QueueFull", "QuotaExceeded", "Reason", "Spec",
            "Status", "StoreFailed", "Ticket", "TooLarge", "Unreachable", "WaitTimeout", "Worker",
            "WrongState", "connect", "new_id"]
+
+# Where each is from. A worker needs none of them, and is ready sooner without.
+_HOMES = {
+    "_errors": "AccessDenied BroodError CallError ConfigInvalid ConnectionLost Draining "
+               "InvalidParameter JobFailed MethodNotImplemented NoSuchHandler NoSuchJob NoSuchPool "
+               "NoSuchSemaphore ProtocolError QueueFull QuotaExceeded StoreFailed TooLarge "
+               "Unreachable WaitTimeout WrongState",
+    "_records": "Attempt Change Job Output Pool Reason Status Ticket Worker",
+    "_spec": "Spec new_id",
+    "client": "Client connect",
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names.split():
+            from importlib import import_module
+            value = getattr(import_module("." + home, __name__), name)
+            globals()[name] = value
+            return value
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))

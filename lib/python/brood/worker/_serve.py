@@ -12,9 +12,7 @@ worker dies, it takes for what the worker was at.
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import inspect
 import io
 import json
 import os
@@ -23,16 +21,20 @@ import signal
 import socket
 import sys
 import threading
-import traceback
-from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, List, Optional, Tuple
 
 from .. import _wire
 from . import BadArguments, Cancelled, Job, _Failure, _settings
+
+if TYPE_CHECKING:  # what only some workers need is imported by them
+    import asyncio
 
 WORKER = "io.brood.Worker."
 SERVICE = "org.varlink.service."
 READ_SIZE = 256 * 1024
 MAX_EARLY = 64
+CO_VAR, CO_COROUTINE = 0x0c, 0x80  # inspect.CO_VARARGS | CO_VARKEYWORDS, CO_COROUTINE
 ENVELOPE = 256  # round a result there are fewer bytes
 FIRST_FD = 3
 
@@ -50,13 +52,21 @@ class Handler:
     """A function, and how it is called."""
 
     def __init__(self, function: Callable[..., Any], interrupt: bool) -> None:
-        parameters = list(inspect.signature(function).parameters.values())
         self.function = function
         self.interrupt = interrupt
-        self.is_async = inspect.iscoroutinefunction(function)
-        self.wants_job = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY] == ["job"] \
-            and len(parameters) == 1
-        self.job_too = any(p.name == "job" and p.kind == p.KEYWORD_ONLY for p in parameters)
+        if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+            code = function.__code__  # inspect would take longer than all the rest
+            n, keywords, flags = code.co_argcount, code.co_kwonlyargcount, code.co_flags
+            plain, only = code.co_varnames[:n], code.co_varnames[n:n + keywords]
+            self.is_async = bool(flags & CO_COROUTINE)
+            self.wants_job = plain == ("job",) and not only and not flags & CO_VAR
+        else:
+            import inspect
+            parameters = inspect.signature(function).parameters.values()
+            only = tuple(p.name for p in parameters if p.kind == p.KEYWORD_ONLY)
+            self.is_async = inspect.iscoroutinefunction(function)
+            self.wants_job = not only and [p.name for p in parameters] == ["job"]
+        self.job_too = "job" in only
 
     def __call__(self, job: Job) -> Any:
         """Calls it; of an `async def` returns the coroutine."""
@@ -73,6 +83,7 @@ class Handler:
 
     def check(self, args: Dict[str, Any]) -> None:
         """Was it the arguments? Then the function has not begun."""
+        import inspect
         try:
             inspect.signature(self.function).bind(**args)
         except TypeError as error:
@@ -168,6 +179,7 @@ def failure_of(error: BaseException) -> bytes:
     inner = error.__traceback__
     while inner and inner.tb_frame.f_globals.get("__name__") == __name__:
         inner = inner.tb_next  # not where we called it
+    import traceback
     text = "".join(traceback.format_exception(type(error), error, inner))
     sys.stderr.write(text)
     words = str(error)
@@ -277,11 +289,6 @@ class Connection:
         except Cancelled as cancelled:
             words, kind = KINDS.get(cancelled.reason, KINDS["cancel"])
             return failure(words, True, kind)
-        except asyncio.CancelledError as error:
-            if job.reason is None:
-                return failure_of(error)
-            words, kind = KINDS.get(job.reason, KINDS["cancel"])
-            return failure(words, True, kind)
         except Exception as error:
             return failure_of(error)
         try:
@@ -341,14 +348,19 @@ class Server:
     def run_async(self, handler: Handler, job: Job, is_main: bool) -> Any:
         """In the loop of the main thread or, where there are several slots, of a thread that all
         of them share."""
+        import asyncio
+        import concurrent.futures
         coroutine = handler(job)
-        if is_main and len(self.connections) <= 2:
-            loop = self.loop = self.loop or asyncio.new_event_loop()
-            asyncio.set_event_loop(loop)
-            return loop.run_until_complete(self.cancellable(coroutine, job, loop))
-        loop = self.shared_loop()
-        return asyncio.run_coroutine_threadsafe(self.cancellable(coroutine, job, loop),
-                                                loop).result()
+        try:
+            if is_main and len(self.connections) <= 2:
+                loop = self.loop = self.loop or asyncio.new_event_loop()
+                asyncio.set_event_loop(loop)
+                return loop.run_until_complete(self.cancellable(coroutine, job, loop))
+            loop = self.shared_loop()
+            return asyncio.run_coroutine_threadsafe(self.cancellable(coroutine, job, loop),
+                                                    loop).result()
+        except (asyncio.CancelledError, concurrent.futures.CancelledError):
+            raise Cancelled(job.reason or "cancel") from None
 
     async def cancellable(self, coroutine: Coroutine[Any, Any, Any], job: Job,
                           loop: asyncio.AbstractEventLoop) -> Any:
@@ -359,10 +371,11 @@ class Server:
         return await task
 
     @staticmethod
-    def cancel_task(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any]") -> None:
+    def cancel_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         loop.call_soon_threadsafe(task.cancel)
 
     def shared_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio
         with self.loop_lock:
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()
@@ -444,7 +457,7 @@ class Server:
         try:
             connection.serve()
         except BaseException:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         if not self.leaving:
             os._exit(0)
 
