@@ -100,17 +100,18 @@ def test_the_daemon_at_starts():
     names = [name for name in WAYS if name not in wrong_at_runs()]
     pools = {"p%d" % i: bad_pool(name, start_timeout="%dms" % (slow(0.5) * 1000))
              for i, name in enumerate(names)}
-    with Daemon({**pools, "diag": diag()}, ready=False) as d, d.steady_descriptors():
+    with Daemon({**pools, "diag": diag()}, ready=False) as d:
         d.await_socket()
-        for i, name in enumerate(names):
-            d.wait_log(r"worker=p%d\.0 .*died: .*(%s)" % (i, WAYS[name].daemon), 30)
-        echoes = [d.submit("echo", {"i": i}) for i in range(200)]
-        assert all(d.wait(id)["state"] == "succeeded" for id in echoes)
-        for i, name in enumerate(names):
-            if name != "unasked":
-                assert d.pool_status("p%d" % i)["idle"] == 0, name
-            d.call("ScalePool", pool="p%d" % i, min_workers=0, max_workers=0)
-        until(lambda: all(not w["name"].startswith("p") for w in d.workers()), "all are gone", 30)
+        with d.steady_descriptors():
+            for i, name in enumerate(names):
+                d.wait_log(r"worker=p%d\.0 .*died: .*(%s)" % (i, WAYS[name].daemon), 30)
+            echoes = [d.submit("echo", {"i": i}) for i in range(200)]
+            assert all(d.wait(id)["state"] == "succeeded" for id in echoes)
+            for i, name in enumerate(names):
+                if name != "unasked":
+                    assert d.pool_status("p%d" % i)["idle"] == 0, name
+                d.call("ScalePool", pool="p%d" % i, min_workers=0, max_workers=0)
+            until(lambda: not any(w["name"].startswith("p") for w in d.workers()), "all gone", 30)
 
 
 def try_worker(*argv, options=()):
