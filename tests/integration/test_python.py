@@ -296,12 +296,13 @@ def test_client_asks():
         assert c.retry(id) == "queued" and c.wait(id).state == "failed"
         status = c.status()
         assert status.state == "running" and status.pools[0].name == "diag"
-        assert status.jobs["failed"] == 1
+        assert status.jobs["failed"] == 1 and status.deaths == ()
         assert {w.pid for w in c.workers("diag")} == set(d.pids()) == {w.pid for w in c.workers()}
         assert c.call("PausePool", pool="diag") == {}
         waiting = c.submit("echo")
         reason = c.why(waiting)
         assert reason.state == "queued" and "pause" in reason.reason, reason
+        assert [w.subject for w in c.status().warnings] == ["diag"], c.status()
         c.call("ResumePool", pool="diag")
         assert c.wait(waiting).state == "succeeded"
 

@@ -39,6 +39,12 @@ def declared(kind):
                         re.M | re.S)}
 
 
+def method_output(name):
+    """The brackets behind the arrow."""
+    return re.search(r"^method %s\(.*?\) -> (\(.*?\))\s*(?=^method|^error)" % name, interface(),
+                     re.M | re.S).group(1)
+
+
 class Interface(unittest.TestCase):
     def test_every_error_is_an_exception_with_its_parameters(self):
         for name, parameters in declared("error").items():
@@ -65,8 +71,11 @@ class Interface(unittest.TestCase):
 
     def test_every_record_has_the_fields_of_its_type(self):
         types = declared("type")
-        for name in ("Attempt", "Job", "Worker", "Pool"):
-            known = {f.name for f in dataclasses.fields(getattr(_records, name))} - {"raw"}
+        types.update(Status=fields(method_output("Status")), Change=fields(method_output("Watch")),
+                     Reason=fields(method_output("Why")))
+        for name in set(types) - {"State", "Spec"}:
+            kind = getattr(_records, {"Warning": "DaemonWarning"}.get(name, name))
+            known = {f.name for f in dataclasses.fields(kind)} - {"raw"}
             self.assertEqual(known, set(types[name]), name)
 
     def test_every_field_of_a_spec_can_be_said(self):

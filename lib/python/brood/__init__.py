@@ -21,12 +21,14 @@ if TYPE_CHECKING:
                           NoSuchHandler, NoSuchJob, NoSuchPool, NoSuchSemaphore, ProtocolError,
                           QueueFull, QuotaExceeded, StoreFailed, TooLarge, Unreachable,
                           WaitTimeout, WrongState)
-    from ._records import Attempt, Change, Job, Output, Pool, Reason, Status, Ticket, Worker
+    from ._records import (Attempt, Change, DaemonWarning, Death, Job, Output, Pool, Reason,
+                           Status, Ticket, Worker)
     from ._spec import Spec, new_id
     from .client import Client, connect
 
 __all__ = ["AccessDenied", "Attempt", "BroodError", "CallError", "Change", "Client",
-           "ConfigInvalid", "ConnectionLost", "Draining", "InvalidParameter", "Job", "JobFailed",
+           "ConfigInvalid", "ConnectionLost", "DaemonWarning", "Death", "Draining",
+           "InvalidParameter", "Job", "JobFailed",
            "MethodNotImplemented", "NoSuchHandler", "NoSuchJob", "NoSuchPool", "NoSuchSemaphore",
            "Output", "Pool", "ProtocolError", "QueueFull", "QuotaExceeded", "Reason", "Spec",
            "Status", "StoreFailed", "Ticket", "TooLarge", "Unreachable", "WaitTimeout", "Worker",
@@ -38,7 +40,7 @@ _HOMES = {
                "InvalidParameter JobFailed MethodNotImplemented NoSuchHandler NoSuchJob NoSuchPool "
                "NoSuchSemaphore ProtocolError QueueFull QuotaExceeded StoreFailed TooLarge "
                "Unreachable WaitTimeout WrongState",
-    "_records": "Attempt Change Job Output Pool Reason Status Ticket Worker",
+    "_records": "Attempt Change DaemonWarning Death Job Output Pool Reason Status Ticket Worker",
     "_spec": "Spec new_id",
     "client": "Client connect",
 }

@@ -150,8 +150,29 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class DaemonWarning:
+    """Something that an operator should know of; `subject` names the pool, handler or limit."""
+
+    kind: str
+    message: str
+    subject: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Death:
+    """A worker that died and was not asked to."""
+
+    time_usec: int
+    worker: str
+    pid: int
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Status:
-    """The daemon at a glance. `jobs` counts them by state."""
+    """The daemon at a glance. `jobs` counts them by state; `deaths` are the last ones, newest
+    first; `scoreboard` is the path of a file that tells the same without the daemon."""
 
     version: str
     state: str
@@ -160,10 +181,15 @@ class Status:
     jobs: Dict[str, int]
     store_bytes: int
     memory_bytes: int
+    warnings: Tuple[DaemonWarning, ...] = ()
+    deaths: Tuple[Death, ...] = ()
+    scoreboard: Optional[str] = None
 
     @classmethod
     def of(cls, values: Dict[str, Any]) -> Status:
-        return fill(cls, values, pools=[fill(Pool, p) for p in values["pools"]])
+        return fill(cls, values, pools=[fill(Pool, p) for p in values["pools"]],
+                    warnings=tuple(fill(DaemonWarning, w) for w in values.get("warnings") or ()),
+                    deaths=tuple(fill(Death, d) for d in values.get("deaths") or ()))
 
 
 @dataclass(frozen=True)
