@@ -17,29 +17,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._errors import (AccessDenied, BroodError, CallError, ConfigInvalid, ConnectionLost,
-                          Draining, InvalidParameter, JobFailed, MethodNotImplemented,
-                          NoSuchHandler, NoSuchJob, NoSuchPool, NoSuchSemaphore, ProtocolError,
-                          QueueFull, QuotaExceeded, StoreFailed, TooLarge, Unreachable,
-                          WaitTimeout, WrongState)
+                          Draining, InspectFailed, InvalidParameter, JobFailed,
+                          MethodNotImplemented, NoSuchHandler, NoSuchJob, NoSuchPool,
+                          NoSuchSemaphore, NoSuchWorker, ProtocolError, QueueFull, QuotaExceeded,
+                          StoreFailed, TooLarge, Unreachable, WaitTimeout, WrongState)
     from ._records import (Attempt, Change, DaemonWarning, Death, Job, Output, Pool, Reason,
                            Status, Ticket, Worker)
     from ._spec import Spec, new_id
     from .client import Client, connect
 
 __all__ = ["AccessDenied", "Attempt", "BroodError", "CallError", "Change", "Client",
-           "ConfigInvalid", "ConnectionLost", "DaemonWarning", "Death", "Draining",
-           "InvalidParameter", "Job", "JobFailed",
-           "MethodNotImplemented", "NoSuchHandler", "NoSuchJob", "NoSuchPool", "NoSuchSemaphore",
-           "Output", "Pool", "ProtocolError", "QueueFull", "QuotaExceeded", "Reason", "Spec",
-           "Status", "StoreFailed", "Ticket", "TooLarge", "Unreachable", "WaitTimeout", "Worker",
-           "WrongState", "connect", "new_id"]
+           "ConfigInvalid", "ConnectionLost", "DaemonWarning", "Death", "Draining", "InspectFailed",
+           "InvalidParameter", "Job", "JobFailed", "MethodNotImplemented", "NoSuchHandler",
+           "NoSuchJob", "NoSuchPool", "NoSuchSemaphore", "NoSuchWorker", "Output", "Pool",
+           "ProtocolError", "QueueFull", "QuotaExceeded", "Reason", "Spec", "Status", "StoreFailed",
+           "Ticket", "TooLarge", "Unreachable", "WaitTimeout", "Worker", "WrongState", "connect",
+           "new_id"]
 
 # Where each is from. A worker needs none of them, and is ready sooner without.
 _HOMES = {
     "_errors": "AccessDenied BroodError CallError ConfigInvalid ConnectionLost Draining "
-               "InvalidParameter JobFailed MethodNotImplemented NoSuchHandler NoSuchJob NoSuchPool "
-               "NoSuchSemaphore ProtocolError QueueFull QuotaExceeded StoreFailed TooLarge "
-               "Unreachable WaitTimeout WrongState",
+               "InspectFailed InvalidParameter JobFailed MethodNotImplemented NoSuchHandler "
+               "NoSuchJob NoSuchPool NoSuchSemaphore NoSuchWorker ProtocolError QueueFull "
+               "QuotaExceeded StoreFailed TooLarge Unreachable WaitTimeout WrongState",
     "_records": "Attempt Change DaemonWarning Death Job Output Pool Reason Status Ticket Worker",
     "_spec": "Spec new_id",
     "client": "Client connect",

@@ -79,6 +79,26 @@ class NoSuchSemaphore(CallError, LookupError):
         return str(self.parameters["semaphore"])
 
 
+class NoSuchWorker(CallError, LookupError):
+    """There is no `worker` of this name, and no job of this id runs."""
+
+    @property
+    def worker(self) -> str:
+        return str(self.parameters["worker"])
+
+
+class InspectFailed(CallError):
+    """The kernel does not tell of `worker`: `message` says why."""
+
+    @property
+    def worker(self) -> str:
+        return str(self.parameters["worker"])
+
+    @property
+    def message(self) -> str:
+        return str(self.parameters["message"])
+
+
 class WrongState(CallError):
     """The job `id` is in a `state` in which this can not be done."""
 
@@ -181,7 +201,8 @@ class MethodNotImplemented(CallError, NotImplementedError):
 
 ERRORS: Dict[str, Type[CallError]] = {"io.brood." + kind.__name__: kind for kind in (
     NoSuchJob, NoSuchHandler, NoSuchPool, NoSuchSemaphore, WrongState, QueueFull, QuotaExceeded,
-    TooLarge, AccessDenied, Draining, WaitTimeout, ConfigInvalid, StoreFailed)}
+    TooLarge, AccessDenied, Draining, WaitTimeout, ConfigInvalid, StoreFailed,
+    NoSuchWorker, InspectFailed)}
 ERRORS.update({"org.varlink.service." + kind.__name__: kind for kind in (
     InvalidParameter, MethodNotImplemented)})
 
