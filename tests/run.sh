@@ -152,8 +152,8 @@ build() {
         made "build-$tree" ninja --quiet -C "$work/$tree" $(targets_of "$tree")
 }
 
-# The trees of the later parts are built with what time the tests of the first leave. What goes wrong
-# is seen when it is their turn.
+# The trees of the later parts are built with what time the tests of the first leave. What goes
+# wrong is seen when it is their turn.
 ahead=
 build_ahead() {
         (
