@@ -62,7 +62,7 @@ static StatusFacts collect(const Supervisor *s)
                         continue;
                 f.pools++;
                 f.serving += !pool->breaker.open && !pool->core->paused &&
-                             pool_ready_workers(pool) > 0;
+                             pool_can_serve(pool);
         }
         LIST_FOREACH(&s->core.pools, core, link)
                 f.done += core->done;

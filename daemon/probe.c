@@ -26,7 +26,7 @@ static CoreHandler *find_handler(Supervisor *s, const Pool *pool)
 
 static bool is_excused(const Pool *pool, const CoreHandler *handler)
 {
-        return !handler || pool->core->paused || !pool->min_workers || handler->breaker.broken;
+        return !handler || pool->core->paused || !pool->bounds.min || handler->breaker.broken;
 }
 
 static void call_back(Supervisor *s, usec_t now)

@@ -86,11 +86,10 @@ void method_scale_pool(const Request *r)
         pool = request_pool(r, IO_BROOD_SCALE_POOL_IN_POOL);
         if (!pool)
                 return;
-        pool->min_workers = (unsigned)min;
-        pool_touch(pool);
+        pool_scale(pool, (unsigned)min, (unsigned)max);
         log_event(LOG_FIELDS(.pool = pool->core->name, .user = &r->client->who.uid), LEVEL_NOTICE,
-                  "pool=%s: scaled to %lld workers by uid=%u", pool->core->name, (long long)min,
-                  r->client->who.uid);
+                  "pool=%s: scaled to %u to %u workers by uid=%u", pool->core->name,
+                  pool->bounds.min, pool->bounds.max, r->client->who.uid);
         varlink_reply_empty(r->call);
 }
 

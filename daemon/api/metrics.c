@@ -66,7 +66,7 @@ static void write_workers(Exposition *e, const Api *api)
         exposition_family(e, EXPOSITION_GAUGE, "brood_pool_min_workers",
                           "Workers that the pool is to have at the least.");
         FOREACH_POOL(api, p)
-                exposition_count(e, LABELS({ "pool", p->core->name }), p->min_workers);
+                exposition_count(e, LABELS({ "pool", p->core->name }), p->bounds.min);
 }
 
 static void write_pool_states(Exposition *e, const Api *api)

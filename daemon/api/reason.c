@@ -126,13 +126,18 @@ static bool say_stopped(const Api *api, const Job *job, char *to, size_t size)
 
 static void say_busy(const Job *job, uint32_t ahead, char *to, size_t size)
 {
-        PoolCount n = pool_count(job->pool->owner);
+        const Pool *pool = job->pool->owner;
+        PoolCount n = pool_count(pool);
         char more[64] = ""; /* where `ahead` can not tell */
 
         if (ahead != UINT32_MAX && ahead > MAX_AHEAD)
                 (void)snprintf(more, sizeof(more), "; more than %d jobs are ahead of it",
                                MAX_AHEAD);
-        if (n.idle + n.busy == 0)
+        if (n.idle + n.busy == 0 && n.starting && !pool->bounds.min)
+                (void)snprintf(to, size, "pool '%s' has no worker just now: a worker is being "
+                                         "started%s",
+                               job->pool->name, more);
+        else if (n.idle + n.busy == 0)
                 (void)snprintf(to, size,
                                "pool '%s' has no worker that is ready (%u are starting)%s",
                                job->pool->name, n.starting, more);

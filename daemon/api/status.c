@@ -37,6 +37,10 @@ static void write_pool(Buffer *b, const Pool *pool)
         emit_int_member(b, "blocked", (int64_t)core->count[JOB_BLOCKED]);
         emit_int_member(b, "done", (int64_t)core->done);
         emit_int_member(b, "deaths", (int64_t)pool->deaths);
+        emit_string_member(b, "scaling", slice_of(scaling_name(pool->settings->scaling)));
+        emit_int_member(b, "slots", (int64_t)pool->settings->slots);
+        emit_int_member(b, "min_workers", pool->bounds.min);
+        emit_int_member(b, "max_workers", pool->bounds.max);
         emit_close(b, '}');
 }
 

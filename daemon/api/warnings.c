@@ -95,7 +95,7 @@ void warnings_of_pool(const Warnings *w, const Pool *pool, usec_t now)
                 tell(w, WARNING_POOL_PAUSED, name, "pool %s is paused", name);
         else if (!pool_has_minimum(pool))
                 tell(w, WARNING_POOL_SHORT, name, "pool %s has %u of %u workers%s%s", name,
-                     pool_ready_workers(pool), pool->min_workers,
+                     pool_ready_workers(pool), pool->bounds.min,
                      pool->start_error[0] ? ": " : "", pool->start_error);
         else if (!tell_stuck(w, pool, now))
                 tell_slow(w, pool, now);

@@ -15,9 +15,14 @@
 
 enum { BAR = 8 };
 
-/* How many of the workers are busy, as a bar and in numbers. */
-static void busy_cell(Table *t, int64_t busy, int64_t workers)
+/* How many of the workers are busy, as a bar and in numbers; and how many there may be, where that
+ * changes. */
+static void busy_cell(Table *t, const json_t *pool)
 {
+        int64_t busy = get_int(pool, "busy");
+        int64_t workers = get_int(pool, "workers") - get_int(pool, "spare");
+        int64_t most = get_int(pool, "max_workers");
+        bool elastic = most > get_int(pool, "min_workers");
         int64_t full = workers > 0 ? (busy * BAR + workers / 2) / workers : 0;
         Buffer b = BUFFER_INIT;
 
@@ -26,8 +31,11 @@ static void busy_cell(Table *t, int64_t busy, int64_t workers)
         for (int64_t i = 0; i < BAR; i++)
                 buffer_append_string(&b, i < full ? (print_utf8() ? "█" : "#")
                                                   : (print_utf8() ? "░" : "-"));
-        table_cell(t, busy ? GREEN : PLAIN, "%.*s %lld/%lld", (int)buffer_len(&b),
-                   b.data ? buffer_bytes(&b) : "", (long long)busy, (long long)workers);
+        buffer_printf(&b, " %lld/%lld", (long long)busy, (long long)workers);
+        if (elastic)
+                buffer_printf(&b, " of %lld", (long long)most);
+        table_cell(t, busy ? GREEN : PLAIN, "%.*s", (int)buffer_len(&b),
+                   b.data ? buffer_bytes(&b) : "");
         buffer_fini(&b);
 }
 
@@ -38,7 +46,7 @@ static void pool_row(Table *t, const json_t *pool)
 
         table_cell(t, PLAIN, "%s", get_string(pool, "name"));
         table_cell(t, colour_of_state(state), "%s", state);
-        busy_cell(t, get_int(pool, "busy"), get_int(pool, "workers") - get_int(pool, "spare"));
+        busy_cell(t, pool);
         int_cell(t, pool, "starting");
         int_cell(t, pool, "spare");
         int_cell(t, pool, "queued");

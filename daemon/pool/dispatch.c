@@ -42,6 +42,11 @@ static unsigned room(const Pool *pool, usec_t run_usec, unsigned since)
         return MAX(n, idle);
 }
 
+static uint64_t ready_jobs(const CorePool *pool)
+{
+        return pool->ready.count + pool->arriving.count;
+}
+
 /* Each job is claimed by the room that there is for runs of its handler. */
 void dispatch_pool(Pool *pool, usec_t now)
 {
@@ -58,8 +63,9 @@ void dispatch_pool(Pool *pool, usec_t now)
                         n = room(pool, job->handler->run_usec, job->handler->since);
                 of = job->handler;
                 if (!core_claim(core, pool->core, n, now))
-                        return;
+                        break;
         }
+        pool_note_waiting(pool, job ? ready_jobs(pool->core) : 0, now);
 }
 
 static Slot *shortest_line(Pool *pool, const CoreHandler *handler)

@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "base/entropy.h"
-#include "core/pool_policy.h"
 #include "pool/fields.h"
 #include "pool/forker.h"
 #include "pool/limits.h"
@@ -35,11 +34,15 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         pool_touch(context);
 }
 
+/* The earliest that is asked for counts, until it is filled again. */
 static void wake_at(Pool *pool, usec_t when, usec_t now)
 {
         usec_t left = when > now ? when - now : 0;
         struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
 
+        if (when >= pool->wake)
+                return;
+        pool->wake = when;
         (void)event_add(&pool->timer, &t);
 }
 
@@ -55,15 +58,20 @@ static JobPolicy policy_of(const PoolSettings *s)
                             .priority = (int)s->priority };
 }
 
+void pool_scale(Pool *pool, unsigned min_workers, unsigned max_workers)
+{
+        pool->bounds = pool_bounds((PoolScaling)pool->settings->scaling, min_workers, max_workers);
+        pool_touch(pool);
+}
+
 void pool_adopt(Pool *pool, PoolSettings *settings)
 {
         pool->settings = settings;
         pool->core->policy = policy_of(settings);
-        pool->min_workers = (unsigned)settings->min_workers;
         pool->spares = (unsigned)settings->spare_workers;
         pool->removed = false;
         limits_apply(pool);
-        pool_touch(pool);
+        pool_scale(pool, (unsigned)settings->min_workers, (unsigned)settings->max_workers);
 }
 
 int pool_new(Pool **ret, Pools *pools, PoolSettings *settings)
@@ -75,6 +83,7 @@ int pool_new(Pool **ret, Pools *pools, PoolSettings *settings)
         pool->pools = pools;
         pool->group = (Cgroup)GROUP_NONE;
         memset(pool->limits, 0xff, sizeof(pool->limits)); /* SETTING_UNSET */
+        pool->wake = USEC_INFINITY;
         list_init(&pool->link);
         list_init(&pool->forkers);
         list_init(&pool->workers);
@@ -305,7 +314,7 @@ static int have_seats(Pool *pool, unsigned n)
 
 static PoolCensus census(const Pool *pool)
 {
-        PoolCensus c = { .min = pool->min_workers, .spares = pool->spares,
+        PoolCensus c = { .min = pool->aim.target, .spares = pool->spares,
                          .breaker_open = pool->breaker.open };
         const Worker *w;
 
@@ -332,6 +341,86 @@ static void promote(Pool *pool, unsigned n)
         }
 }
 
+/* Has it had nothing to do for IdleTimeout=? */
+static bool is_idle_long(const Pool *pool, const Worker *w, usec_t now)
+{
+        return w->state == WORKER_ACTIVE && !worker_busy(w) &&
+               usec_add(w->idle_since, pool->settings->idle_timeout) <= now;
+}
+
+static PoolNeed need(const Pool *pool, usec_t now)
+{
+        PoolNeed n = { .bounds = pool->bounds,
+                       .in_steps = pool->settings->scaling == SCALING_DYNAMIC,
+                       .waiting = pool->waiting,
+                       .slots = (unsigned)pool->settings->slots };
+        const Worker *w;
+
+        LIST_FOREACH(&pool->workers, w, in_pool) {
+                n.active += w->state == WORKER_ACTIVE;
+                n.starting += w->state == WORKER_STARTING;
+                n.idle_long += is_idle_long(pool, w, now);
+        }
+        return n;
+}
+
+static void aim(Pool *pool, usec_t now)
+{
+        const PoolNeed n = need(pool, now);
+        usec_t again = pool_aim(&pool->aim, &n, now);
+
+        if (again != USEC_INFINITY)
+                wake_at(pool, again, now);
+}
+
+/* Can it have more workers, or fewer, than it has to have? */
+static bool is_elastic(const Pool *pool)
+{
+        return pool->bounds.max > pool->bounds.min;
+}
+
+void pool_note_waiting(Pool *pool, uint64_t waiting, usec_t now)
+{
+        unsigned before = pool->aim.target;
+
+        if (!is_elastic(pool) || (!waiting && !pool->waiting))
+                return;
+        pool->waiting = waiting;
+        aim(pool, now);
+        if (pool->aim.target != before)
+                pool_touch(pool);
+}
+
+/* When the next of those that idle will have done so for too long. Who has a job now can not be
+ * that before the whole time has passed. */
+static void wake_for_idle(Pool *pool, usec_t now)
+{
+        usec_t when = usec_add(now, pool->settings->idle_timeout);
+        const Worker *w;
+
+        if (!is_elastic(pool) || pool->aim.target <= pool->bounds.min)
+                return;
+        LIST_FOREACH(&pool->workers, w, in_pool)
+                if (w->state == WORKER_ACTIVE && !worker_busy(w) && !is_idle_long(pool, w, now))
+                        when = MIN(when, usec_add(w->idle_since, pool->settings->idle_timeout));
+        if (when != USEC_INFINITY)
+                wake_at(pool, when, now);
+}
+
+/* Of those that are too many, who has idled for long goes first. Returns how many have gone. */
+static unsigned retire_idle(Pool *pool, unsigned n, usec_t now)
+{
+        unsigned gone = 0;
+        Worker *w, *next;
+
+        LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
+                if (gone < n && w->epoch == pool->epoch && is_idle_long(pool, w, now)) {
+                        worker_leave(w, END_RETIRED, false, now);
+                        gone++;
+                }
+        return gone;
+}
+
 /* Those in the highest seats go first. */
 static void retire(Pool *pool, WorkerState state, unsigned n, usec_t now)
 {
@@ -347,7 +436,7 @@ static void retire(Pool *pool, WorkerState state, unsigned n, usec_t now)
 
 static void start(Pool *pool, unsigned n, usec_t now)
 {
-        unsigned wanted = pool->min_workers + pool->spares;
+        unsigned wanted = pool->bounds.max + pool->spares;
         usec_t earliest = USEC_INFINITY;
 
         if (have_seats(pool, wanted) < 0)
@@ -385,7 +474,7 @@ static void start(Pool *pool, unsigned n, usec_t now)
 static void hand_over(Pool *pool, unsigned new_active, usec_t now)
 {
         unsigned old = 0,
-                 keep = pool->min_workers > new_active ? pool->min_workers - new_active : 0;
+                 keep = pool->aim.target > new_active ? pool->aim.target - new_active : 0;
         Worker *w, *next;
 
         LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
@@ -426,18 +515,23 @@ void pool_fill(Pool *pool, usec_t now)
         PoolWish wish;
 
         pool->check = false;
+        pool->wake = USEC_INFINITY;
         if (pool->removed) {
                 leave_all(pool, now);
                 return;
         }
+        aim(pool, now);
         c = census(pool);
         wish = pool_wish(&c);
         promote(pool, wish.promote);
         hand_over(pool, c.active + wish.promote, now);
+        if (is_elastic(pool))
+                wish.demote -= retire_idle(pool, wish.demote, now);
         retire(pool, WORKER_ACTIVE, wish.demote, now);
         retire(pool, WORKER_SPARE, wish.leave, now);
         if (pool->pools->stopping)
                 return;
+        wake_for_idle(pool, now);
         if (!pool->forker && pool->epoch && pool->change != CHANGE_FORKER)
                 start_forker(pool, now);
         else if (pool->forker && pool->forker->ready && !pool->forker->retired && wish.start)
@@ -536,7 +630,12 @@ unsigned pool_ready_workers(const Pool *pool)
 
 bool pool_has_minimum(const Pool *pool)
 {
-        return pool_ready_workers(pool) >= pool->min_workers;
+        return pool_ready_workers(pool) >= pool->bounds.min;
+}
+
+bool pool_can_serve(const Pool *pool)
+{
+        return pool_ready_workers(pool) > 0 || (!pool->bounds.min && pool->bounds.max);
 }
 
 PoolCount pool_count(const Pool *pool)

@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "core/core.h"
+#include "core/pool_policy.h"
 #include "core/restart.h"
 #include "pool/cgroup.h"
 #include "pool/worker.h"
@@ -35,7 +36,10 @@ typedef struct Pool {
         PoolSettings *settings;        /* owned by the Settings in force */
         char **handlers; /* that it serves: what the config names, or all of the module's */
         bool removed;    /* not in the config any more: it goes with its last worker */
-        unsigned min_workers, spares;  /* in force; ScalePool changes them */
+        PoolBounds bounds;             /* active workers; in force: ScalePool changes them */
+        unsigned spares;               /* wanted */
+        PoolAim aim;                   /* active workers wanted just now */
+        uint64_t waiting;              /* ready jobs that no slot had room for, the last time */
         struct Forker *forker;         /* that makes workers; NULL: none */
         struct Forker *next_forker;    /* CHANGE_FORKER: the one that is starting */
         List forkers; /* all that live, also those that only wait for their workers */
@@ -54,7 +58,8 @@ typedef struct Pool {
         Breaker breaker;
         char start_error[256];         /* why the last worker did not start; "": one has */
         SeatRestart forker_restart;
-        struct event timer;            /* the earliest time at which a start is allowed again */
+        struct event timer;            /* when to look again, though nothing changes */
+        usec_t wake;                   /* what it is set to; USEC_INFINITY: nothing */
         Cgroup group;                   /* its cgroup */
         unsigned forkers_made;         /* so far: their groups are numbered */
         uint64_t limits[N_POOL_LIMITS]; /* that were last put in force */
@@ -83,6 +88,12 @@ void pool_adopt(Pool *pool, PoolSettings *settings);
 /* Binds the handlers that the settings name (or all that the module offers) to the pool's queue. */
 int pool_bind_handlers(Pool *pool);
 
+/* How many workers it may have from now on: MinWorkers= and MaxWorkers=, as Scaling= takes them. */
+void pool_scale(Pool *pool, unsigned min_workers, unsigned max_workers);
+
+/* So many of its jobs are ready and find no room; 0: none does. */
+void pool_note_waiting(Pool *pool, uint64_t waiting, usec_t now);
+
 /* Something changed: look again. */
 void pool_touch(Pool *pool);
 
@@ -102,6 +113,8 @@ void pool_worker_over(Pool *pool, Worker *worker, usec_t now);
 /* Workers that are prepared: spares too; and whether they are as many as there have to be. */
 unsigned pool_ready_workers(const Pool *pool);
 bool pool_has_minimum(const Pool *pool);
+/* It has such a worker, or gets one when a job comes. */
+bool pool_can_serve(const Pool *pool);
 
 /* Counts. */
 typedef struct PoolCount {

@@ -115,6 +115,8 @@ void pools_settle(Pools *pools, usec_t now)
                 }
                 if (pools->dispatching && !pool->removed)
                         dispatch_pool(pool, now);
+                else
+                        pool_note_waiting(pool, 0, now); /* for these no worker is started */
         }
 }
 

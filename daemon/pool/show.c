@@ -144,8 +144,8 @@ void show_pool(const Pool *pool)
         if (!b)
                 return;
         board_begin(&b->seq);
-        b->min_workers = pool->min_workers;
-        b->max_workers = (uint32_t)MAX(pool->settings->max_workers, pool->min_workers);
+        b->min_workers = pool->bounds.min;
+        b->max_workers = pool->bounds.max;
         b->spares = pool->spares;
         (void)snprintf(b->name, sizeof(b->name), "%s", pool->core->name);
         (void)snprintf(b->state, sizeof(b->state), "%s", pool_state(pool));

@@ -148,6 +148,7 @@ static void advance(Slot *slot, usec_t now)
                 return;
         }
         slot->slowest = 0;
+        slot->worker->idle_since = now;
         slot->ladder = (Ladder)LADDER_INIT;
         if (slot->closed) {
                 slot_page_open(slot->page, slot->answered);

@@ -73,6 +73,7 @@ static void set_state(Worker *w, WorkerState state)
 void worker_promote(Worker *w)
 {
         ASSERT(w->state == WORKER_SPARE);
+        w->idle_since = clock_steady();
         set_state(w, WORKER_ACTIVE);
 }
 

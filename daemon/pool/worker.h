@@ -53,6 +53,7 @@ typedef struct Worker {
         pid_t pid;             /* 0: not yet born */
         int pidfd;
         usec_t started;        /* steady */
+        usec_t idle_since;     /* while none of its slots is busy: since when */
         uint64_t jobs_done;
         ExitVerdict verdict;
         bool dead;             /* the verdict is there */

@@ -192,7 +192,6 @@ static int check_not_yet(const PoolSettings *p, SettingsError *error)
                 bool wanted;
                 const char *only;
         } cases[] = {
-                { POOL_ROW_scaling, p->scaling != SCALING_STATIC, "static" },
                 { POOL_ROW_concurrency, p->concurrency != CONCURRENCY_PROCESS, "process" },
                 { POOL_ROW_slots, p->slots != 1, "1" },
         };
@@ -203,6 +202,23 @@ static int check_not_yet(const PoolSettings *p, SettingsError *error)
                                               "%s=: this version has only %s",
                                               pool_settings[cases[i].row].key, cases[i].only);
         return 0;
+}
+
+/* What MaxWorkers= must allow. */
+static int check_scaling(PoolSettings *p, SettingsError *error)
+{
+        uint64_t least = p->scaling == SCALING_DYNAMIC ? MAX(p->min_workers, (uint64_t)1) : 1;
+        int row = p->lines[POOL_ROW_max_workers] ? POOL_ROW_max_workers : POOL_ROW_min_workers;
+
+        if (p->scaling == SCALING_ONDEMAND && !p->lines[POOL_ROW_spare_workers])
+                p->spare_workers = 0;
+        if (p->scaling == SCALING_STATIC || p->max_workers >= least)
+                return 0;
+        return settings_fault(error, p->file, p->lines[row],
+                              "MaxWorkers=%llu: expected %llu or more, since Scaling=%s%s",
+                              (unsigned long long)p->max_workers, (unsigned long long)least,
+                              scaling_name(p->scaling),
+                              least > 1 ? " and MinWorkers= says so" : "");
 }
 
 static int check_working_directory(const PoolSettings *p, SettingsError *error)
@@ -268,6 +284,8 @@ int check_pool(PoolSettings *p, SettingsError *error)
                 fd_close(root);
         if (r == 0)
                 r = check_not_yet(p, error);
+        if (r == 0)
+                r = check_scaling(p, error);
         if (r == 0)
                 r = check_process(p, error);
         return r;

@@ -536,3 +536,8 @@ const char *concurrency_name(Concurrency c)
 {
         return word_of(&pool_settings[POOL_ROW_concurrency], c);
 }
+
+const char *scaling_name(Scaling s)
+{
+        return word_of(&pool_settings[POOL_ROW_scaling], s);
+}

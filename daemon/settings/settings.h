@@ -114,13 +114,14 @@ typedef struct SettingsError {
  * error unless `optional`. Checked here: sections, keys, spellings, ranges, that each pool has
  * exactly one of Module=, Command= and Builtin=, that what it names exists (a module in
  * BROOD_MODULE_PATH or the installed directory, a command as an executable), that what is not yet
- * there (Scaling= other than static, Concurrency= other than process, Slots= other than 1) is
- * refused, that no two pools name one handler, and that WatchdogPool= names a pool with one. What
- * a module offers is checked later, by loading it. `module` becomes the path that was found,
- * `command[0]` too, both within RootDirectory=; `start_method` of a Command= is START_SPAWN;
- * `handlers` of Builtin=exec defaults to "exec", its max_attempts to 1 and its poison_deaths and
- * breaker_deaths to 0. Users and groups are looked up and files of variables read; what this
- * process may not read or do is said by settings_check_rights() (settings/rights.h), since others
+ * there (Concurrency= other than process, Slots= other than 1) is refused, that MaxWorkers= allows
+ * what Scaling= needs, that no two pools name one handler, and that WatchdogPool= names a pool with
+ * one. What a module offers is checked later, by loading it. `module` becomes the path that was
+ * found, `command[0]` too, both within RootDirectory=; `start_method` of a Command= is START_SPAWN;
+ * `spare_workers` is 0 with Scaling=ondemand if it is not set; `handlers` of Builtin=exec defaults
+ * to "exec", its max_attempts to 1 and its poison_deaths and breaker_deaths to 0. Users and groups
+ * are looked up and files of variables read; what this process may not read or do is said by
+ * settings_check_rights() (settings/rights.h), since others
  * may check a config.
  *
  * Returns 0, -ENOMEM, or -EINVAL with *error filled. */
@@ -134,3 +135,4 @@ bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b);
 /* The names of the values of the enums, as the config and the interface spell them. */
 const char *start_method_name(StartMethod m);
 const char *concurrency_name(Concurrency c);
+const char *scaling_name(Scaling s);

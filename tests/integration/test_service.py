@@ -140,6 +140,15 @@ def test_ready():
             assert len(m.all("READY")) == 1
 
 
+def test_ready_does_not_wait_for_what_is_started_on_demand():
+    """A pool with Scaling=ondemand serves, though it has no worker."""
+    with Manager() as m:
+        with daemon(m, {"diag": diag(scaling="ondemand")}, ready=False) as d:
+            at = m.wait_for("READY", "1")
+            assert m.heard[at][1]["STATUS"].startswith("Running: 1 of 1 pools serve")
+            assert not d.workers()
+
+
 def test_ready_waits_for_workers():
     """Clients are served while workers start; READY=1 waits for each pool's minimum."""
     with Manager() as m:
