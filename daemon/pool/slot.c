@@ -484,6 +484,8 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
         if (!job) { /* recalled: this is only the end of it */
                 advance(slot, now);
                 pools_of(slot)->dirty = true;
+                if (slot->count == 0)
+                        worker_slot_idle(slot->worker, now);
                 return 0;
         }
         handler = job->handler;

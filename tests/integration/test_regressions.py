@@ -608,3 +608,15 @@ def test_a_quick_job_does_not_overtake_a_slow_one():
             jobs = [d.wait(id) for id in ids]
             started = [j["started_usec"] for j in jobs]
             assert started == sorted(started), started
+
+
+def test_a_line_that_was_recalled_does_not_keep_its_worker():
+    """A worker that is told to leave while short runs stand in its line: the last of them is
+    recalled, and it goes."""
+    with Daemon({"diag": diag(min_workers=1)}) as d:
+        for _ in range(20):
+            d.call("SubmitMany", jobs=[{"handler": "echo", "durability": "memory"}] * 300)
+            d.call("ScalePool", pool="diag", min_workers=0, max_workers=0)
+            until(lambda: not d.workers(), "it has left", 5)
+            d.call("ScalePool", pool="diag", min_workers=1, max_workers=1)
+        until(lambda: d.status()["jobs"]["succeeded"] == 6000, "all done")
