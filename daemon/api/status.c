@@ -41,6 +41,7 @@ static void write_pool(Buffer *b, const Pool *pool)
         emit_int_member(b, "slots", (int64_t)pool->settings->slots);
         emit_int_member(b, "min_workers", pool->bounds.min);
         emit_int_member(b, "max_workers", pool->bounds.max);
+        emit_int_member(b, "recycled", (int64_t)pool->recycled);
         emit_close(b, '}');
 }
 

@@ -19,6 +19,8 @@ static const char *who_did_it(const Worker *w)
                 return "because its job was cancelled";
         case END_RETIRED:
                 return "after it was told to leave";
+        case END_RECYCLED:
+                return "after it was recycled";
         case END_SHUTDOWN:
                 return "because the daemon stops";
         case END_NONSENSE:
@@ -167,8 +169,7 @@ void obituary_publish(Worker *w, usec_t now)
         const Slot *slot = &w->slots[0];
         const Job *job = slot->count ? slot_job(slot, 0) : NULL;
         LogFields fields = worker_fields(w, MESSAGE_WORKER_DIED);
-        int level = w->end == END_RETIRED || w->end == END_SHUTDOWN ? LEVEL_INFO
-                                                                          : LEVEL_WARNING;
+        int level = worker_was_asked(w) || w->end == END_SHUTDOWN ? LEVEL_INFO : LEVEL_WARNING;
 
         obituary_words(w, words, sizeof(words));
         worker_note_state(w, words);

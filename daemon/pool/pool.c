@@ -66,11 +66,15 @@ void pool_scale(Pool *pool, unsigned min_workers, unsigned max_workers)
 
 void pool_adopt(Pool *pool, PoolSettings *settings)
 {
+        Worker *w;
+
         pool->settings = settings;
         pool->core->policy = policy_of(settings);
         pool->spares = (unsigned)settings->spare_workers;
         pool->removed = false;
         limits_apply(pool);
+        LIST_FOREACH(&pool->workers, w, in_pool)
+                wear_init(&w->wear, settings);
         pool_scale(pool, (unsigned)settings->min_workers, (unsigned)settings->max_workers);
 }
 
@@ -312,6 +316,12 @@ static int have_seats(Pool *pool, unsigned n)
         return 0;
 }
 
+/* Is it there only until another one has taken its place? */
+static bool is_old(const Pool *pool, const Worker *w)
+{
+        return w->epoch != pool->epoch || w->wear.outgoing;
+}
+
 static PoolCensus census(const Pool *pool)
 {
         PoolCensus c = { .min = pool->aim.target, .spares = pool->spares,
@@ -319,7 +329,7 @@ static PoolCensus census(const Pool *pool)
         const Worker *w;
 
         LIST_FOREACH(&pool->workers, w, in_pool)
-                if (w->epoch == pool->epoch) {
+                if (!is_old(pool, w)) {
                         c.active += w->state == WORKER_ACTIVE;
                         c.spare += w->state == WORKER_SPARE;
                         c.starting += w->state == WORKER_STARTING;
@@ -414,7 +424,7 @@ static unsigned retire_idle(Pool *pool, unsigned n, usec_t now)
         Worker *w, *next;
 
         LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
-                if (gone < n && w->epoch == pool->epoch && is_idle_long(pool, w, now)) {
+                if (gone < n && !is_old(pool, w) && is_idle_long(pool, w, now)) {
                         worker_leave(w, END_RETIRED, false, now);
                         gone++;
                 }
@@ -478,8 +488,12 @@ static void hand_over(Pool *pool, unsigned new_active, usec_t now)
         Worker *w, *next;
 
         LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool)
-                if (w->epoch != pool->epoch && w->state == WORKER_ACTIVE && ++old > keep)
-                        worker_leave(w, END_RETIRED, false, now);
+                if (is_old(pool, w) && w->state == WORKER_ACTIVE && ++old > keep) {
+                        if (w->wear.outgoing)
+                                recycle_leave(w, now);
+                        else
+                                worker_leave(w, END_RETIRED, false, now);
+                }
         if (pool->change == CHANGE_WORKERS && keep == 0)
                 pool->change = CHANGE_NONE;
 }
@@ -520,6 +534,8 @@ void pool_fill(Pool *pool, usec_t now)
                 leave_all(pool, now);
                 return;
         }
+        if (!pool->pools->stopping)
+                wake_at(pool, recycle_look(pool, now), now);
         aim(pool, now);
         c = census(pool);
         wish = pool_wish(&c);
@@ -556,7 +572,7 @@ void pool_worker_ready(Pool *pool, Worker *w, usec_t now)
 
 static bool asked_for(const Worker *w)
 {
-        return w->end == END_RETIRED || w->end == END_SHUTDOWN;
+        return worker_was_asked(w) || w->end == END_SHUTDOWN;
 }
 
 static void note_start_error(Pool *pool, const Worker *w)

@@ -65,6 +65,7 @@ typedef struct Pool {
         uint64_t limits[N_POOL_LIMITS]; /* that were last put in force */
         uint64_t deaths;               /* of workers, not asked for */
         uint64_t deaths_by[N_DEATHS];  /* the same by DeathCause */
+        uint64_t recycled;             /* workers */
         struct BoardPool *shown;       /* on the scoreboard; NULL: there is no room */
         List restart_calls;            /* the api's: who waits for the change to be over */
 } Pool;

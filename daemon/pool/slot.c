@@ -498,7 +498,8 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
         note_speed(handler, now - slot->since);
         if (!end.untouched && (!reply->member || !slice_is(reply->member->name, "NoSuchHandler")))
                 slot->answered++; /* those did not count as begun */
-        slot->worker->jobs_done++;
+        if (wear_is_due(&slot->worker->wear, ++slot->worker->jobs_done, now))
+                pool_touch(slot->worker->pool);
         advance(slot, now);
         settle(slot, job, number, &end, now);
         if (slot->count == 0)

@@ -73,7 +73,7 @@ static void set_state(Worker *w, WorkerState state)
 void worker_promote(Worker *w)
 {
         ASSERT(w->state == WORKER_SPARE);
-        w->idle_since = clock_steady();
+        w->idle_since = w->wear.since = clock_steady();
         set_state(w, WORKER_ACTIVE);
 }
 
@@ -104,7 +104,7 @@ void worker_kill(Worker *w, WorkerEnd why, const char *format, ...)
 {
         va_list args;
 
-        if (w->end == END_OUTSIDE || (why == END_FORKER && w->end == END_RETIRED)) {
+        if (w->end == END_OUTSIDE || (why == END_FORKER && worker_was_asked(w))) {
                 w->end = why;
                 va_start(args, format);
                 (void)vsnprintf(w->end_detail, sizeof(w->end_detail), format, args);
@@ -444,6 +444,7 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         w->ladder = (Ladder)LADDER_INIT;
         w->started = clock_steady();
         w->n_slots = 1;
+        wear_init(&w->wear, pool->settings);
         list_init(&w->in_pool);
         list_init(&w->slots[0].idle);
         w->slots[0].worker = w;

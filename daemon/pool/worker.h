@@ -13,6 +13,7 @@
 
 #include "core/ladder.h"
 #include "pool/cgroup.h"
+#include "pool/recycle.h"
 #include "pool/slot.h"
 #include "process/exit.h"
 #include "varlink/scan.h"
@@ -30,7 +31,8 @@ typedef enum WorkerEnd {
         END_OUTSIDE, /* we did not */
         END_TIMEOUT,
         END_CANCEL,
-        END_RETIRED,  /* scaled down, replaced, recycled */
+        END_RETIRED,  /* scaled down, or replaced by a newer kind */
+        END_RECYCLED, /* it has served long enough */
         END_SHUTDOWN,
         END_NONSENSE, /* it broke the protocol */
         END_START,    /* it was not ready in time */
@@ -55,6 +57,7 @@ typedef struct Worker {
         usec_t started;        /* steady */
         usec_t idle_since;     /* while none of its slots is busy: since when */
         uint64_t jobs_done;
+        Wear wear;
         ExitVerdict verdict;
         bool dead;             /* the verdict is there */
         bool oom_killed;       /* by the kernel, for lack of memory; of the verdict */
@@ -105,6 +108,12 @@ void worker_poke(Worker *worker, const Job *job);
 
 /* Asks on the control connection for the end of one attempt. */
 void worker_ask_cancel(Worker *worker, const Job *job, uint32_t attempt, const char *reason);
+
+/* Was it told to go, for no fault of its own, while the pool goes on? */
+static inline bool worker_was_asked(const Worker *worker)
+{
+        return worker->end == END_RETIRED || worker->end == END_RECYCLED;
+}
 
 /* Is any slot of it at work? */
 bool worker_busy(const Worker *worker);
