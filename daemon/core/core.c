@@ -268,7 +268,7 @@ static void note_breaker(Job *job, const AttemptEnd *end, bool untouched, usec_t
 {
         HandlerBreaker *b = &job->handler->breaker;
 
-        if (end->outcome == OUTCOME_WORKER_DIED && !untouched) {
+        if (end->outcome == OUTCOME_WORKER_DIED && !untouched && !end->bystander) {
                 handler_breaker_killed(b, job->history->deaths == 1, job->trial,
                                        job->pool->policy.breaker_deaths, now);
         } else if (end->outcome == OUTCOME_SUCCEEDED || end->outcome == OUTCOME_ERROR ||
@@ -297,7 +297,7 @@ static void note_end(Job *job, Attempt *a, AttemptEnd *end, bool untouched, usec
                 job->budget++;
         else if (end->outcome != OUTCOME_SUCCEEDED)
                 h->failures++;
-        if (end->outcome == OUTCOME_WORKER_DIED && !untouched)
+        if (end->outcome == OUTCOME_WORKER_DIED && !untouched && !end->bystander)
                 h->deaths++;
         keep_result(job, end->result);
 }
@@ -316,6 +316,7 @@ static RetryDecision decide(const Job *job, const AttemptEnd *end, bool untouche
         RetryFacts facts = { .outcome = end->outcome,
                              .may_retry = end->may_retry,
                              .untouched = untouched,
+                             .bystander = end->bystander,
                              .cancel_asked = job->cancel_asked,
                              .attempts_left = job->attempt < job->budget,
                              .failures = job->history->failures,

@@ -204,6 +204,8 @@ typedef struct AttemptEnd {
         bool may_retry;
         bool untouched; /* its worker died before it looked at it: this attempt costs nothing,
                            unless it goes on like that */
+        bool bystander; /* its worker died, and another job is known to have done it: it counts as
+                           an attempt, and as no death */
         Slice result;             /* copied; of a failure: its details; empty: none */
         Certificate *certificate; /* stolen; NULL: nothing to tell */
 } AttemptEnd;

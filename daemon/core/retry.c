@@ -37,11 +37,11 @@ RetryDecision retry_decide(const RetryFacts *f, const JobPolicy *policy, uint64_
         if (f->outcome == OUTCOME_CANCELLED)
                 return end(JOB_CANCELLED);
         if (f->outcome == OUTCOME_WORKER_DIED) {
-                if (policy->poison_deaths && f->deaths >= policy->poison_deaths)
+                if (policy->poison_deaths && f->deaths >= policy->poison_deaths && !f->bystander)
                         return end(JOB_QUARANTINED);
                 if (!f->attempts_left)
                         return end(JOB_FAILED);
-                return again(f->deaths == 1 ? 0 : delay); /* the first one may be chance */
+                return again(f->deaths == 1 || f->bystander ? 0 : delay); /* it may be chance */
         }
         if (!f->may_retry || !f->attempts_left)
                 return end(JOB_FAILED);

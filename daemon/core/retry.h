@@ -24,6 +24,7 @@ typedef struct RetryFacts {
         bool attempts_left;
         uint32_t failures; /* in a row, this one included */
         uint32_t deaths;   /* this one included */
+        bool bystander;    /* another job killed its worker: no death of this one */
 } RetryFacts;
 
 typedef struct RetryDecision {

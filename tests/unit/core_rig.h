@@ -700,6 +700,16 @@ static inline void rig_end(Rig *r, Job *job, Outcome outcome)
         rig_rest(r);
 }
 
+/* Another job killed its worker. */
+static inline void rig_end_bystander(Rig *r, Job *job)
+{
+        AttemptEnd end = { .outcome = OUTCOME_WORKER_DIED, .may_retry = true, .bystander = true };
+
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &end, r->now, 0), 0);
+        rig_sound(r);
+        rig_rest(r);
+}
+
 /* Its worker died before it looked at it. */
 static inline void rig_end_untouched(Rig *r, Job *job)
 {

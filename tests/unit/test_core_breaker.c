@@ -290,6 +290,42 @@ static void a_crowd_is_put_aside_in_turns(void **state UNUSED)
         assert_ptr_equal(rig_claim(r), other);
 }
 
+/* Those that fell with the worker of another job have killed none, and blame no handler. */
+static void who_fell_with_anothers_worker_counts_for_nothing(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = fragile_rig();
+        Job *job = rig_job(r);
+
+        r->pool->policy.poison_deaths = 1;
+        for (uint32_t i = 1; i <= 2 * LIMIT; i++) {
+                rig_run(r, job);
+                rig_end_bystander(r, job);
+                assert_int_equal(job->state, JOB_QUEUED);
+                assert_int_equal(job->attempt, i); /* it ran */
+                assert_int_equal(job->history->deaths, 0);
+        }
+        assert_int_equal(r->handler->breaker.broken, 0);
+        assert_int_equal(r->handler->breaker.killers, 0);
+        rig_run(r, job);
+        die(r, job);
+        assert_int_equal(job->state, JOB_QUARANTINED);
+}
+
+/* The one that is tried falls with another's worker: another one is tried. */
+static void a_trial_that_fell_with_another_is_followed_by_another(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = fragile_rig();
+        Job *killers[LIMIT];
+
+        open_it(r, killers);
+        rig_wait(r, HANDLER_BREAK);
+        rig_run(r, killers[0]);
+        rig_end_bystander(r, killers[0]);
+        assert_int_equal(r->handler->breaker.broken, 1);
+        assert_false(r->handler->breaker.trying);
+        assert_ptr_equal(rig_claim(r), killers[0]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -304,6 +340,8 @@ int main(void)
                 cmocka_unit_test(one_job_that_kills_is_not_the_handlers_fault),
                 cmocka_unit_test(a_worker_that_dies_before_it_looked_blames_no_handler),
                 cmocka_unit_test(without_a_limit_nobody_is_held),
+                cmocka_unit_test(who_fell_with_anothers_worker_counts_for_nothing),
+                cmocka_unit_test(a_trial_that_fell_with_another_is_followed_by_another),
                 cmocka_unit_test(a_crowd_is_put_aside_in_turns),
         };
 
