@@ -36,7 +36,7 @@ static void leave_out_probe(StatusFacts *f, const Probe *p)
                 return;
         f->queued -= p->job->state == JOB_QUEUED;
         f->running -= p->job->state == JOB_RUNNING;
-        f->busy -= slot && slot->count == 1 && f->busy;
+        f->busy -= slot && slot->count == 1 && slot->worker->n_busy == 1 && f->busy;
 }
 
 static StatusFacts collect(const Supervisor *s)

@@ -13,7 +13,6 @@
 #include "pool/forker.h"
 #include "process/preparation.h"
 #include "settings/rights.h"
-#include "settings/table.h"
 
 /* --- configs that are out of force --- */
 
@@ -308,18 +307,6 @@ static bool find_collision(const Supervisor *s, bool named, SettingsError *error
         return false;
 }
 
-/* The line of the setting that the words begin with (KEY=), or else of the pool's source. */
-static int line_of(const PoolSettings *p, const char *why)
-{
-        for (unsigned i = 0; i < N_POOL_SETTINGS; i++) {
-                size_t n = strlen(pool_settings[i].key);
-
-                if (p->lines[i] && strncmp(why, pool_settings[i].key, n) == 0 && why[n] == '=')
-                        return p->lines[i];
-        }
-        return p->handlers_line ? p->handlers_line : p->source_line;
-}
-
 static bool find_failure(const Supervisor *s, SettingsError *error)
 {
         const Pool *pool;
@@ -330,7 +317,7 @@ static bool find_failure(const Supervisor *s, SettingsError *error)
                 if (!mine || !pool->change_error || pool->change != CHANGE_NONE)
                         continue;
                 (void)snprintf(error->file, sizeof(error->file), "%s", mine->file);
-                error->line = line_of(mine, pool->change_error);
+                error->line = settings_line_of(mine, pool->change_error);
                 (void)snprintf(error->message, sizeof(error->message), "%s", pool->change_error);
                 return true;
         }

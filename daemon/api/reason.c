@@ -141,14 +141,17 @@ static void say_busy(const Job *job, uint32_t ahead, char *to, size_t size)
                 (void)snprintf(to, size,
                                "pool '%s' has no worker that is ready (%u are starting)%s",
                                job->pool->name, n.starting, more);
-        else if (n.idle == 0 && n.busy == 1)
+        else if (n.free_slots)
+                (void)snprintf(to, size, "it is about to begin%s", more);
+        else if (n.slots > n.busy)
+                (void)snprintf(to, size, "all %u slots of pool '%s' are busy%s", n.slots,
+                               job->pool->name, more);
+        else if (n.busy == 1)
                 (void)snprintf(to, size, "the one worker of pool '%s' is busy%s", job->pool->name,
                                more);
-        else if (n.idle == 0)
+        else
                 (void)snprintf(to, size, "all %u workers of pool '%s' are busy%s", n.busy,
                                job->pool->name, more);
-        else
-                (void)snprintf(to, size, "it is about to begin%s", more);
 }
 
 static void say_queued(const Api *api, const Job *job, uint32_t ahead, char *to, size_t size)

@@ -11,7 +11,7 @@
  * since SIGKILL would keep it from doing so; while it loads the module, and may hang there, it has.
  *
  *     brood-forkserver                         by broodd, with the descriptors of process/forker.h
- *     brood-forkserver --check [--as=UID:GID[:GROUP…]] MODULE [NAME…]
+ *     brood-forkserver --check [--as=UID:GID[:GROUP…]] [--concurrency=MODEL] MODULE [NAME…]
  *                                              prints the handlers that MODULE offers, or why not
  */
 
@@ -41,6 +41,9 @@
 #include "process/orphans.h"
 #include "process/sentinel.h"
 #include "process/start.h"
+
+/* Output, pages, control, slots and the two of the cgroup. */
+_Static_assert(3 + WORKER_MAX_SLOTS + 2 <= NURSERY_MAX_FDS, "a request has room");
 
 /* What came with a request, and where in it the cgroup is. */
 typedef struct RequestFds {
@@ -97,7 +100,7 @@ static void tell_end(Nursery *n, const NurseryChild *child, const ExitVerdict *v
 
 static unsigned fds_wanted(const ForkServer *s)
 {
-        return s->preparation.command ? 2 : 4;
+        return s->preparation.command ? 2 : 3 + (unsigned)s->preparation.slots;
 }
 
 /* In the fork: becomes a worker, with nothing of ours but what it needs. */
@@ -105,7 +108,8 @@ __attribute__((noreturn)) static void become_worker(ForkServer *s, pid_t parent,
                                                     const RequestFds *q)
 {
         const int *fds = q->fds;
-        WorkerFds mine = { .page = fds[1], .control = fds[2], .slot = fds[3],
+        WorkerFds mine = { .pages = fds[1], .control = fds[2], .slots = &fds[3],
+                           .n_slots = (unsigned)s->preparation.slots,
                            .sentinel = FORKER_FD_SENTINEL, .journal = s->journal,
                            .group = q->group };
 
@@ -143,9 +147,10 @@ static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid)
 {
         const int *fds = q->fds;
         char *argv[] = { s->image, NULL };
-        int order[WORKER_FD_COUNT + 1] = { FORKER_FD_PREPARATION, FORKER_FD_SENTINEL,
-                                           FORKER_FD_LOCK, fds[1], q->group, fds[2], fds[3],
-                                           s->journal };
+        unsigned n_slots = (unsigned)s->preparation.slots;
+        int order[WORKER_FD_FIXED + WORKER_MAX_SLOTS + 1] = {
+                FORKER_FD_PREPARATION, FORKER_FD_SENTINEL, FORKER_FD_LOCK, fds[1], q->group, fds[2]
+        };
         ProcessStart start = { .path = s->image,
                                .argv = argv,
                                .environment = s->preparation.environment,
@@ -153,10 +158,12 @@ static int spawn_image(ForkServer *s, const RequestFds *q, pid_t *ret_pid)
                                .out = fds[0],
                                .err = fds[0],
                                .fds = order,
-                               .n_fds = WORKER_FD_COUNT + (s->journal >= 0),
+                               .n_fds = WORKER_FD_FIXED + n_slots + (s->journal >= 0),
                                .die_with_parent = true,
                                .cgroup = q->door };
 
+        memcpy(&order[WORKER_FD_FIXED], &fds[3], n_slots * sizeof(int));
+        order[WORKER_FD_FIXED + n_slots] = s->journal;
         return process_start(&start, ret_pid, NULL);
 }
 
@@ -369,7 +376,7 @@ static void set_up(ForkServer *s)
                 exit(1);
         find_image(s);
         r = preparation_read(&s->preparation, FORKER_FD_PREPARATION);
-        if (r < 0)
+        if (r < 0 || !s->preparation.slots || s->preparation.slots > WORKER_MAX_SLOTS)
                 give_up("the preparation data can not be read");
         (void)prctl(PR_SET_NAME, "brood-forksrv");
         s->journal = s->preparation.journal == 1 ? journal_open() : -1; /* before a chroot */
@@ -406,23 +413,40 @@ static int become(char *ids)
         return attributes_apply(&p, &what);
 }
 
-static int check_module(int argc, char **argv)
+static int usage(void)
 {
-        bool other = argc > 2 && strncmp(argv[2], "--as=", 5) == 0;
-        char **rest = argv + 2 + other;
-        Preparation p;
-        const BroodModule *module;
-        char error[1024];
+        fprintf(stderr, "usage: brood-forkserver --check [--as=UID:GID[:GROUP...]] "
+                        "[--concurrency=MODEL] MODULE [HANDLER...]\n");
+        return 2;
+}
 
-        if (argc < 3 + other || strcmp(argv[1], "--check") != 0 ||
-            (other && become(argv[2] + 5) < 0)) {
-                fprintf(stderr, "usage: brood-forkserver --check [--as=UID:GID[:GROUP...]] MODULE "
-                                "[HANDLER...]\n");
-                return 2;
-        }
+/* The value of the option, and past it; NULL: the next word is another. */
+static char *take_option(char ***words, const char *option)
+{
+        size_t n = strlen(option);
+        char *word = **words;
+
+        if (!word || strncmp(word, option, n) != 0)
+                return NULL;
+        (*words)++;
+        return word + n;
+}
+
+static int check_module(char **words)
+{
+        const BroodModule *module;
+        char error[1024], *ids;
+        Preparation p;
+
+        if (!take_option(&words, "--check"))
+                return usage();
         preparation_init(&p);
-        p.module = rest[0];
-        p.handlers = rest + 1;
+        ids = take_option(&words, "--as=");
+        p.concurrency = take_option(&words, "--concurrency=");
+        if (!*words || (ids && become(ids) < 0))
+                return usage();
+        p.module = words[0];
+        p.handlers = words + 1;
         if (module_open(&p, &module, error, sizeof(error)) < 0) {
                 fprintf(stderr, "%s\n", error);
                 return 1;
@@ -439,7 +463,7 @@ int main(int argc, char **argv)
         int left;
 
         if (argc > 1)
-                return check_module(argc, argv);
+                return check_module(argv + 1);
         set_up(&s);
         if (s.preparation.command)
                 buffer_append_char(&names, '\0');

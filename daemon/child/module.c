@@ -47,6 +47,28 @@ static int check_table(const BroodModule *module, const char *path, char *error,
         return 0;
 }
 
+/* Can it do what Concurrency= asks for? The words begin with the setting: its line is to be found.
+ */
+static int check_concurrency(const Preparation *p, const BroodModule *module, char *error,
+                             size_t size)
+{
+        const char *model = p->concurrency ? p->concurrency : "process";
+
+        if (strcmp(model, "thread") == 0 && !(module->flags & BROOD_THREAD_SAFE))
+                return refuse(error, size,
+                              "Concurrency=thread: expected process, since module %s does not "
+                              "declare that it is thread-safe (BROOD_THREAD_SAFE)",
+                              module->name);
+        if (strcmp(model, "subinterpreter") == 0 && !(module->flags & BROOD_SUBINTERPRETERS))
+                return refuse(error, size,
+                              "Concurrency=subinterpreter: expected process or thread, since "
+                              "module %s has no interpreters (BROOD_SUBINTERPRETERS)",
+                              module->name);
+        if (strcmp(model, "async") == 0)
+                return refuse(error, size, "Concurrency=async: this version does not have it");
+        return 0;
+}
+
 static int check_handlers(const Preparation *p, const BroodModule *module, char *error, size_t size)
 {
         for (char **name = p->handlers; name && *name; name++)
@@ -83,7 +105,9 @@ int module_open(const Preparation *p, const BroodModule **ret, char *error, size
                 *ret = exec_module(p);
         else
                 r = load(p, ret, error, size);
-        return r < 0 ? r : check_handlers(p, *ret, error, size);
+        if (r == 0)
+                r = check_handlers(p, *ret, error, size);
+        return r < 0 ? r : check_concurrency(p, *ret, error, size);
 }
 
 int module_init(const BroodModule *module, const json_t *settings, char *error, size_t size)

@@ -3,6 +3,7 @@
 #include "child/worker_main.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/entropy.h"
 #include "child/job_group.h"
 #include "child/output_log.h"
+#include "process/forker.h"
 #include "process/orphans.h"
 #include "worker/serve.h"
 
@@ -32,26 +34,54 @@ static void let_look_into(const Preparation *p)
 #endif
 }
 
+/* One for each slot; without memory: better no log than no job. */
+typedef struct Logs {
+        OutputLog *logs[WORKER_MAX_SLOTS];
+        const JobLog *hooks[WORKER_MAX_SLOTS];
+        unsigned n;
+} Logs;
+
+static void logs_fini(Logs *l)
+{
+        for (unsigned i = 0; i < l->n; i++)
+                if (l->logs[i])
+                        output_log_free(l->logs[i]);
+}
+
+DEFINE_FINI(Logs, logs_fini);
+
+/* Each has a descriptor of its own. */
+static void open_logs(Logs *l, const Preparation *p, const WorkerFds *fds)
+{
+        for (l->n = 0; fds->journal >= 0 && l->n < fds->n_slots; l->n++) {
+                bool last = l->n + 1 == fds->n_slots;
+                int fd = last ? fds->journal : fcntl(fds->journal, F_DUPFD_CLOEXEC, 3);
+
+                l->logs[l->n] = output_log_new(p->pool, fd);
+                l->hooks[l->n] = l->logs[l->n] ? &l->logs[l->n]->hook : NULL;
+        }
+}
+
 int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds)
 {
-        SlotPage *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds->page,
-                              0);
-        int mapped = page == MAP_FAILED ? -errno : 0, r;
-        AUTO(output_log_free) OutputLog *log = NULL;
+        SlotPage *pages = mmap(NULL, fds->n_slots * sizeof(*pages), PROT_READ | PROT_WRITE,
+                               MAP_SHARED, fds->pages, 0);
+        int mapped = pages == MAP_FAILED ? -errno : 0, r;
+        AUTO(logs_fini) Logs logs = { .n = 0 };
         WorkerOptions options = {
-                .slot = fds->slot,
+                .slots = fds->slots,
+                .n_slots = fds->n_slots,
                 .control = fds->control,
                 .sentinel = fds->sentinel,
-                .page = page,
+                .pages = pages,
                 .module = module,
                 .max_message = p->max_message,
         };
 
         let_look_into(p);
-        if (fds->journal >= 0)
-                log = output_log_new(p->pool, fds->journal); /* NULL: better no log than no job */
-        options.log = log ? &log->hook : NULL;
-        if (page == MAP_FAILED)
+        open_logs(&logs, p, fds);
+        options.logs = logs.n ? logs.hooks : NULL;
+        if (pages == MAP_FAILED)
                 return can_not("map its slots", mapped);
         r = orphans_adopt();
         if (r < 0)

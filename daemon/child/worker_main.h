@@ -8,7 +8,9 @@
 
 /* Descriptors of a worker, all its own. */
 typedef struct WorkerFds {
-        int page, control, slot, sentinel;
+        int pages, control, sentinel;
+        const int *slots;
+        unsigned n_slots;
         int journal; /* a socket to journald that others may have, too; -1: jobs do not log */
         int group; /* its cgroup's directory; -1, or no directory: it has none */
 } WorkerFds;

@@ -9,37 +9,71 @@
 #include "base/entropy.h"
 #include "pool/pools.h"
 
-/* Workers looked at in search of a line with room. */
+/* Slots looked at in search of a line with room; workers, of one with a free slot. */
 enum { MAX_LOOK = 64 };
 
-/* The first idle slot whose worker knows such a handler; `n`: how many there are. */
-static Slot *idle_slot(const Pool *pool, unsigned since, unsigned *n)
+static bool has_many_slots(const Pool *pool)
 {
-        Slot *slot, *found = NULL;
+        return pool->settings->slots > 1;
+}
 
-        *n = 0;
+/* How many idle slots there are whose workers know a handler since this epoch of theirs. */
+static unsigned count_idle(const Pool *pool, unsigned since)
+{
+        const Slot *slot;
+        const Worker *w;
+        unsigned n = 0;
+
+        if (has_many_slots(pool))
+                LIST_FOREACH(&pool->workers, w, in_pool)
+                        if (w->state == WORKER_ACTIVE && w->epoch >= since)
+                                n += w->n_slots - w->n_busy;
         LIST_FOREACH(&pool->idle, slot, idle)
-                if (slot->worker->epoch >= since) {
-                        found = found ? found : slot;
-                        (*n)++;
-                }
-        return found;
+                n += slot->worker->epoch >= since;
+        return n;
+}
+
+/* Of several slots in each worker, one of the worker that has the least to do, so that jobs are
+ * spread: over CPUs, and over what falls with one process. */
+static Slot *least_busy(const Pool *pool, unsigned since)
+{
+        const Worker *w, *best = NULL;
+        unsigned looked = 0;
+
+        LIST_FOREACH(&pool->workers, w, in_pool) {
+                if (w->epoch >= since && !list_empty(&w->free) &&
+                    (!best || w->n_busy < best->n_busy))
+                        best = w;
+                if (++looked == MAX_LOOK || (best && !best->n_busy))
+                        break;
+        }
+        return best ? CONTAINER_OF(best->free.next, Slot, idle) : NULL;
+}
+
+/* One whose worker knows such a handler; NULL: none is idle. */
+static Slot *idle_slot(const Pool *pool, unsigned since)
+{
+        Slot *slot;
+
+        LIST_FOREACH(&pool->idle, slot, idle)
+                if (slot->worker->epoch >= since)
+                        return slot;
+        return has_many_slots(pool) ? least_busy(pool, since) : NULL;
 }
 
 /* How many jobs whose runs take so long could go to slots now. */
 static unsigned room(const Pool *pool, usec_t run_usec, unsigned since)
 {
+        unsigned n = 0, looked = 0;
         const Worker *w;
-        unsigned n = 0, looked = 0, idle;
 
-        (void)idle_slot(pool, since, &idle);
         LIST_FOREACH(&pool->workers, w, in_pool) {
-                for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
+                for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++, looked++)
                         n += slot_room(&w->slots[i], run_usec, since);
-                if (++looked == MAX_LOOK)
+                if (looked >= MAX_LOOK)
                         break;
         }
-        return MAX(n, idle);
+        return MAX(n, count_idle(pool, since));
 }
 
 static uint64_t ready_jobs(const CorePool *pool)
@@ -71,12 +105,12 @@ void dispatch_pool(Pool *pool, usec_t now)
 static Slot *shortest_line(Pool *pool, const CoreHandler *handler)
 {
         Worker *w, *next;
-        int looked = 0;
+        unsigned looked = 0;
 
         LIST_FOREACH_SAFE(&pool->workers, w, next, in_pool) {
-                if (looked++ == MAX_LOOK)
+                if (looked >= MAX_LOOK)
                         return NULL;
-                for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++)
+                for (unsigned i = 0; w->state == WORKER_ACTIVE && i < w->n_slots; i++, looked++)
                         if (slot_room(&w->slots[i], handler->run_usec, handler->since)) {
                                 list_remove(&w->in_pool); /* the next one is another's turn */
                                 list_append(&pool->workers, &w->in_pool);
@@ -101,8 +135,7 @@ static void fail_attempt(Pool *pool, const Worker *w, Job *job, int error, usec_
 
 void dispatch_job(Pool *pool, Job *job, usec_t now)
 {
-        unsigned n;
-        Slot *slot = pool->full ? NULL : idle_slot(pool, job->handler->since, &n);
+        Slot *slot = pool->full ? NULL : idle_slot(pool, job->handler->since);
         int r;
 
         if (!slot && !pool->full)

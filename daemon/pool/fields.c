@@ -20,7 +20,7 @@ LogFields job_fields(const Job *job, const char *id)
 LogFields worker_fields(const Worker *w, const char *id)
 {
         const Slot *slot = &w->slots[0];
-        const Job *job = slot->count ? slot_job(slot, 0) : NULL;
+        const Job *job = w->n_slots == 1 && slot->count ? slot_job(slot, 0) : NULL;
         LogFields f = job ? job_fields(job, id) : (LogFields){ .id = id };
 
         f.pool = w->pool->core->name;

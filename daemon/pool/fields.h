@@ -10,6 +10,6 @@
 
 /* `id`: of ops/message_ids.h; NULL: none. */
 LogFields pool_fields(const Pool *pool, const char *id);
-/* Of a worker and, while one runs on its slot, of the job. */
+/* Of a worker and, while one runs on its only slot, of the job. */
 LogFields worker_fields(const Worker *worker, const char *id);
 LogFields job_fields(const Job *job, const char *id);

@@ -142,10 +142,92 @@ static char *last_words(const Worker *w)
         return text;
 }
 
-Certificate *obituary_certificate(const Worker *w)
+/* --- several jobs, one end --- */
+
+static bool has_crashed(const Worker *w, const Slot *slot)
+{
+        uint32_t signal = slot->page ? slot_page_crash(slot->page) : 0;
+
+        return signal && (int)signal == exit_verdict_signal(&w->verdict);
+}
+
+void obituary_find_culprit(Worker *w)
+{
+        Culprit *c = &w->culprit;
+
+        if (w->n_slots == 1)
+                return;
+        for (unsigned i = 0; i < w->n_slots; i++) {
+                const Slot *slot = &w->slots[i];
+                const Job *job = slot->count ? slot_job(slot, 0) : NULL;
+                bool crashed = job && has_crashed(w, slot);
+
+                c->n_jobs += job != NULL;
+                if (!job || c->signal || (!crashed && (!slot->pulled || c->slot)))
+                        continue;
+                *c = (Culprit){ slot, job->id, job->uid, 0, c->n_jobs };
+                c->signal = crashed ? exit_verdict_signal(&w->verdict) : 0;
+        }
+}
+
+static const char *crash_name(const Culprit *c, char *to, size_t size)
+{
+        (void)snprintf(to, size, "SIG%s", signal_name(c->signal));
+        return to;
+}
+
+/* For a job that fell with another one: " (job ID)", where its user may know. */
+static const char *name_job(const Worker *w, const Job *job, char *to, size_t size)
+{
+        *to = '\0';
+        if (job->uid == w->culprit.uid)
+                (void)snprintf(to, size, " (job %s)", uuid_text(&w->culprit.job).text);
+        return to;
+}
+
+static char *bystander_words(const Worker *w, const Job *job, char *to, size_t size)
+{
+        const Culprit *c = &w->culprit;
+        char name[80], signal[32];
+
+        if (c->signal)
+                (void)snprintf(to, size,
+                               "another job of its worker crashed: %s%s; worker %s (pid %d) is "
+                               "gone with it",
+                               crash_name(c, signal, sizeof(signal)),
+                               name_job(w, job, name, sizeof(name)), w->name, (int)w->pid);
+        else
+                (void)snprintf(to, size,
+                               "its worker was ended because another job of it %s%s; worker %s "
+                               "(pid %d) is gone with it",
+                               c->slot->timed_out ? "timed out" : "was cancelled",
+                               name_job(w, job, name, sizeof(name)), w->name, (int)w->pid);
+        return to;
+}
+
+/* The words for one of its jobs. */
+static char *job_words(const Worker *w, const Slot *slot, const Job *job, char *to, size_t size)
+{
+        const Culprit *c = &w->culprit;
+        char words[400], signal[32];
+
+        obituary_words(w, words, sizeof(words));
+        if (obituary_bystander(w, slot))
+                return bystander_words(w, job, to, size);
+        if (c->signal)
+                (void)snprintf(to, size, "its handler crashed: %s; %s",
+                               crash_name(c, signal, sizeof(signal)), words);
+        else if (!c->slot && c->n_jobs > 1)
+                (void)snprintf(to, size, "%s, with one of %u jobs that it had", words, c->n_jobs);
+        else
+                (void)snprintf(to, size, "%s", words);
+        return to;
+}
+
+Certificate *obituary_certificate(const Worker *w, const Slot *slot, const Job *job)
 {
         char words[512];
-        Certificate *c = certificate_new(obituary_words(w, words, sizeof(words)));
+        Certificate *c = certificate_new(job_words(w, slot, job, words, sizeof(words)));
         int signal = exit_verdict_signal(&w->verdict);
 
         if (!c)
@@ -158,28 +240,46 @@ Certificate *obituary_certificate(const Worker *w)
         c->oom_killed = w->oom_killed;
         c->cpu_usec = w->verdict.cpu_usec;
         c->peak_memory_bytes = w->verdict.peak_memory_bytes;
-        if (w->tail_written)
+        if (w->tail_written && !w->words_mixed && !obituary_bystander(w, slot))
                 c->stderr_tail = last_words(w);
         return c;
 }
 
+static const Job *first_job(const Worker *w)
+{
+        const Slot *slot = w->culprit.slot;
+
+        for (unsigned i = 0; i < w->n_slots && !slot; i++)
+                if (w->slots[i].count)
+                        slot = &w->slots[i];
+        return slot && slot->count ? slot_job(slot, 0) : NULL;
+}
+
+static const char *others(const Worker *w, char *to, size_t size)
+{
+        *to = '\0';
+        if (w->culprit.n_jobs > 1)
+                (void)snprintf(to, size, " and %u more", w->culprit.n_jobs - 1);
+        return to;
+}
+
 void obituary_publish(Worker *w, usec_t now)
 {
-        char words[512], lived[64];
-        const Slot *slot = &w->slots[0];
-        const Job *job = slot->count ? slot_job(slot, 0) : NULL;
+        char words[512], lived[64], more[32];
+        const Job *job = first_job(w);
         LogFields fields = worker_fields(w, MESSAGE_WORKER_DIED);
         int level = worker_was_asked(w) || w->end == END_SHUTDOWN ? LEVEL_INFO : LEVEL_WARNING;
 
         obituary_words(w, words, sizeof(words));
         worker_note_state(w, words);
         log_event(&fields, level,
-                  "worker=%s pid=%d gen=%u died: %s; state=%s%s%s lived=%s cpu=%llums", w->name,
+                  "worker=%s pid=%d gen=%u died: %s; state=%s%s%s%s lived=%s cpu=%llums", w->name,
                   (int)w->pid, w->generation, words,
                   !w->prepared ? "starting"
                   : job        ? "busy"
                                : "idle",
                   job ? " job=" : "", job ? uuid_text(&job->id).text : "",
+                  others(w, more, sizeof(more)),
                   format_span(now - w->started, lived, sizeof(lived)),
                   (unsigned long long)w->verdict.cpu_usec / 1000);
 }

@@ -618,6 +618,7 @@ void pool_worker_over(Pool *pool, Worker *w, usec_t now)
 {
         Forker *f = w->forker;
 
+        obituary_find_culprit(w);
         if (w->pid)
                 obituary_publish(w, now);
         for (unsigned i = 0; i < w->n_slots; i++)
@@ -665,6 +666,10 @@ PoolCount pool_count(const Pool *pool)
                 n.spare += w->state == WORKER_SPARE;
                 n.busy += w->state >= WORKER_ACTIVE && worker_busy(w);
                 n.idle += w->state == WORKER_ACTIVE && !worker_busy(w);
+                if (w->state != WORKER_ACTIVE)
+                        continue;
+                n.slots += w->n_slots;
+                n.free_slots += w->n_slots - w->n_busy;
         }
         return n;
 }

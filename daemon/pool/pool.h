@@ -120,6 +120,7 @@ bool pool_can_serve(const Pool *pool);
 /* Counts. */
 typedef struct PoolCount {
         unsigned workers, starting, spare, idle, busy;
+        unsigned slots, free_slots; /* of those that are idle or busy */
 } PoolCount;
 PoolCount pool_count(const Pool *pool);
 

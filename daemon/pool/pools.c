@@ -149,7 +149,7 @@ unsigned pools_running(const Pools *pools)
 
         LIST_FOREACH(&pools->pools, pool, link)
                 LIST_FOREACH(&pool->workers, w, in_pool)
-                        n += worker_busy(w);
+                        n += w->n_busy;
         return n;
 }
 

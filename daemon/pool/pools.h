@@ -65,7 +65,7 @@ void pools_run(Pools *pools, Job *job, usec_t now);
 /* Somebody wants the end of a job that is on a slot. */
 void pools_cancel(Pools *pools, Job *job, bool force, usec_t now);
 
-/* How many workers have jobs; how many workers, and with fork servers and what looks into workers
+/* How many slots have jobs; how many workers, and with fork servers and what looks into workers
  * how many processes there are. */
 unsigned pools_running(const Pools *pools);
 unsigned pools_workers(const Pools *pools);

@@ -208,6 +208,7 @@ int pool_preparation(const PoolSettings *s, const Settings *daemon, uint64_t nof
         p.command = copies(s->command, &good);
         p.handlers = copies(s->handlers, &good);
         p.spawn = s->start_method == START_SPAWN;
+        p.concurrency = copy(concurrency_name(s->concurrency), &good);
         p.slots = s->slots;
         p.kill_after_usec = s->kill_after;
         p.output_max = s->output_max;

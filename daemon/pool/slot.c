@@ -86,7 +86,9 @@ void slot_note_idle(Slot *slot)
                     slot->link.fd >= 0;
 
         list_remove(&slot->idle);
-        if (idle)
+        if (idle && slot->worker->n_slots > 1)
+                list_prepend(&slot->worker->free, &slot->idle);
+        else if (idle)
                 list_prepend(&slot->worker->pool->idle, &slot->idle);
 }
 
@@ -99,7 +101,7 @@ static void begin(Slot *slot, usec_t now)
 
         slot->since = now;
         slot->ladder = (Ladder)LADDER_INIT;
-        slot->timed_out = false;
+        slot->timed_out = slot->pulled = false;
         if (!job) {
                 show_slot(slot);
                 return;
@@ -129,7 +131,8 @@ static Job *part(Slot *slot)
         Job *job = slot_job(slot, 0);
 
         slot->first = (slot->first + 1) % SLOT_MAX_RUNS;
-        slot->count--;
+        if (--slot->count == 0)
+                slot->worker->n_busy--;
         if (slot->slow_armed)
                 slow_disarm(slot);
         if ((job && timeout_of(job)) || ladder_climbing(&slot->ladder))
@@ -225,6 +228,7 @@ int slot_give(Slot *slot, Job *job, usec_t now)
         if (is_followed(slot, job))
                 slot_look_followed(slot);
         if (slot->count == 1) {
+                slot->worker->n_busy++;
                 list_remove(&slot->idle);
                 begin(slot, now);
         }
@@ -281,10 +285,15 @@ static void act(Slot *slot, Rung rung)
 
         if (rung == RUNG_ASK) {
                 worker_ask_cancel(slot->worker, job, job->attempt, why);
-        } else if (rung == RUNG_TERM) { /* it gets no other job: the signal may work late */
+                return;
+        }
+        if (rung != RUNG_TERM && rung != RUNG_KILL)
+                return;
+        slot->pulled = true;
+        if (rung == RUNG_TERM) { /* it gets no other job: the signal may work late */
                 worker_leave(slot->worker, end, false, clock_steady());
                 worker_signal(slot->worker, SIGTERM);
-        } else if (rung == RUNG_KILL) {
+        } else {
                 worker_kill(slot->worker, end, "%s", why); /* whose, is not for everybody */
         }
 }
@@ -520,7 +529,7 @@ static int take_reply(Slot *slot, Slice text, usec_t now)
         if (r != 0)
                 return -EPROTO;
         if (!w->prepared) {
-                if (reply.error.len || reply.continues)
+                if (reply.error.len || reply.continues || slot != w->slots)
                         return -EPROTO;
                 worker_prepared(w, &pools->scan,
                                 varlink_field(&pools->scan,
@@ -563,19 +572,24 @@ static void on_ended(Link *link, int error)
         worker_slot_ended(slot->worker, slot, error);
 }
 
+void slot_clear(Slot *slot, struct Worker *worker)
+{
+        slot->worker = worker;
+        slot->link.fd = -1;
+        slot->ladder = (Ladder)LADDER_INIT;
+        list_init(&slot->idle);
+        evtimer_assign(&slot->timer, worker->pool->pools->turn->base, on_timer, slot);
+        slow_init(slot, worker->pool->pools->turn->base);
+}
+
 int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page)
 {
         static const LinkOps ops = { .feed = on_bytes, .ended = on_ended };
         Pools *pools = worker->pool->pools;
         int r;
 
-        slot->worker = worker;
         slot->page = page;
-        slot->ladder = (Ladder)LADDER_INIT;
-        list_init(&slot->idle);
         varlink_stream_init(&slot->in, pools->settings->max_message_size);
-        evtimer_assign(&slot->timer, pools->turn->base, on_timer, slot);
-        slow_init(slot, pools->turn->base);
         r = link_init(&slot->link, pools->turn, fd, &slot->out, &ops, false);
         return r;
 }
@@ -595,7 +609,7 @@ static Outcome outcome_of(const Slot *slot, bool first)
 {
         Outcome o = obituary_outcome(slot->worker);
 
-        return o == OUTCOME_SHUTDOWN || (first && ladder_climbing(&slot->ladder))
+        return o == OUTCOME_SHUTDOWN || (first && slot->pulled)
                        ? o
                        : OUTCOME_WORKER_DIED;
 }
@@ -605,7 +619,8 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
 {
         Core *core = pools_of(slot)->core;
         AttemptBegin b = { slot->worker->seat, slot->worker->generation, slot->worker->pid };
-        AttemptEnd end = { .outcome = outcome, .may_retry = true, .untouched = !had_begun };
+        AttemptEnd end = { .outcome = outcome, .may_retry = true, .untouched = !had_begun,
+                           .bystander = obituary_bystander(slot->worker, slot) };
         uint32_t broken;
 
         if (had_begun && job->state == JOB_QUEUED && core_begin(core, job, &b, now) < 0)
@@ -614,7 +629,7 @@ static void bury(Slot *slot, Job *job, bool had_begun, Outcome outcome, usec_t n
                 core_unclaim(core, job, now);
                 return;
         }
-        end.certificate = obituary_certificate(slot->worker);
+        end.certificate = obituary_certificate(slot->worker, slot, job);
         broken = job->handler->breaker.broken;
         (void)core_settle(core, job, job->attempt, &end, now, entropy_u64());
         handler_log(job->handler, broken, &job->id, now);

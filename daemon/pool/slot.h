@@ -31,7 +31,7 @@ typedef struct JobOutput {
 
 typedef struct Slot {
         struct Worker *worker;
-        List idle; /* Pool.idle */
+        List idle; /* Pool.idle or, of a worker with several slots, Worker.free */
         Link link;
         VarlinkStream in;
         Buffer out;
@@ -45,12 +45,15 @@ typedef struct Slot {
         usec_t slowest;        /* of the handlers in line */
         Ladder ladder;         /* of the first run */
         bool timed_out;        /* why it is on the ladder: its timeout, else a cancel */
+        bool pulled;           /* it has pulled down its worker: that was sent a signal for it */
         struct event timer;    /* timeout or next rung */
         struct BoardSlot *shown; /* on the scoreboard; NULL: there is no room */
         struct event slow;     /* SlowAfter= of the first run */
         bool slow_armed;
 } Slot;
 
+/* Empty, to be initialised or freed. */
+void slot_clear(Slot *slot, struct Worker *worker);
 int slot_init(Slot *slot, struct Worker *worker, int fd, SlotPage *page);
 void slot_fini(Slot *slot);
 

@@ -5,7 +5,8 @@
  *
  * It comes through one pipe, beside the answers: a line is of the job that runs on the worker's
  * slot when it is read, and before a job's answer is taken what had come before it is read. Of runs
- * that stand in one line of short ones, a line may name the one before. */
+ * that stand in one line of short ones, a line may name the one before. Of a worker with several
+ * slots nobody can tell whose it is: it names none. */
 
 #include "pool/worker.h"
 

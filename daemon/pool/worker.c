@@ -23,6 +23,7 @@
 #include "pool/preparation.h"
 #include "pool/show.h"
 #include "pool/words.h"
+#include "process/forker.h"
 #include "process/start.h"
 #include "varlink/json.h"
 #include "varlink/message.h"
@@ -112,14 +113,6 @@ void worker_kill(Worker *w, WorkerEnd why, const char *format, ...)
         }
         set_state(w, WORKER_DYING);
         kill_now(w);
-}
-
-bool worker_busy(const Worker *w)
-{
-        for (unsigned i = 0; i < w->n_slots; i++)
-                if (w->slots[i].count)
-                        return true;
-        return false;
 }
 
 /* --- the control connection --- */
@@ -258,16 +251,24 @@ void worker_end_words(Worker *w)
 {
         if (w->output >= 0 && (w->output_ready.ev_evcallback.evcb_flags & EVLIST_ACTIVE))
                 worker_read_output(w);
+        if (w->n_busy > 1) /* a line may be another job's, and go on */
+                return;
         words_end(w);
         w->between_jobs = true;
 }
 
+/* With others at work what is written is nobody's alone, unless all are of one user. */
 void worker_new_words(Worker *w, uint32_t uid)
 {
-        if (uid != w->words_uid)
+        bool alone = w->n_busy <= 1;
+
+        if (uid != w->words_uid && alone)
                 worker_read_output(w); /* what another's job wrote is still in the pipe */
-        w->words_uid = uid;
+        w->words_mixed = !alone && (w->words_mixed || uid != w->words_uid);
         w->between_jobs = false;
+        if (!alone)
+                return;
+        w->words_uid = uid;
         w->tail_written = 0;
 }
 
@@ -282,19 +283,19 @@ static void on_output(evutil_socket_t fd, short what, void *context)
 
 /* The worker, and a command that looks into it, may write what they like, but whoever could shorten
  * the file would end us: by SIGBUS, when we read. */
-static SlotPage *new_page(int *ret_fd)
+static SlotPage *new_pages(unsigned n, int *ret_fd)
 {
         AUTO(fd_close) int fd = memfd_create("brood-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        void *page;
+        void *pages;
 
-        if (fd < 0 || ftruncate(fd, sizeof(SlotPage)) < 0 ||
+        if (fd < 0 || ftruncate(fd, (off_t)(n * sizeof(SlotPage))) < 0 ||
             fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 return NULL;
-        page = mmap(NULL, sizeof(SlotPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (page == MAP_FAILED)
+        pages = mmap(NULL, n * sizeof(SlotPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (pages == MAP_FAILED)
                 return NULL;
         *ret_fd = MOVE_FD(fd);
-        return page;
+        return pages;
 }
 
 static int new_pair(int *ours, int *theirs)
@@ -308,28 +309,74 @@ static int new_pair(int *ours, int *theirs)
         return 0;
 }
 
+/* The ends of a worker's connections: ours go to its links, theirs to the fork server. */
+typedef struct Ends {
+        int control, slots[WORKER_MAX_SLOTS];
+        int their_control, their_slots[WORKER_MAX_SLOTS];
+        int pages, listener, output; /* theirs */
+        unsigned n;                  /* slots */
+} Ends;
+
+static void ends_init(Ends *e, unsigned n_slots)
+{
+        memset(e, 0xff, sizeof(*e)); /* -1 */
+        e->n = n_slots;
+}
+
+static void ends_fini(Ends *e)
+{
+        for (unsigned i = 0; i < e->n; i++) {
+                fd_close(e->slots[i]);
+                fd_close(e->their_slots[i]);
+        }
+        fd_close(e->control);
+        fd_close(e->their_control);
+        fd_close(e->pages);
+        fd_close(e->listener);
+        fd_close(e->output);
+}
+
+static int connect_end(const struct sockaddr_un *to, int *ret)
+{
+        *ret = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return *ret < 0 || connect(*ret, (const struct sockaddr *)to, sizeof(*to)) < 0 ? -errno : 0;
+}
+
+DEFINE_FINI(Ends, ends_fini);
+
 /* A socket in the runtime directory, gone again at once, with connections waiting in it: slots
  * first, then control. The path goes through the directory's descriptor, which keeps it short. */
-static int listen_for(Worker *w, int *slot, int *control)
+static int listen_for(Worker *w, Ends *e)
 {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
-        AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int dir = w->pool->pools->runtime_dir, r = 0;
         char name[64];
-        int *ends[] = { slot, control }, dir = w->pool->pools->runtime_dir, r = 0;
 
-        (void)snprintf(name, sizeof(name), ".worker-%u-%u-%d", w->seat, w->generation, fd);
+        e->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        (void)snprintf(name, sizeof(name), ".worker-%u-%u-%d", w->seat, w->generation, e->listener);
         (void)snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, name);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+        if (e->listener < 0 || bind(e->listener, (struct sockaddr *)&a, sizeof(a)) < 0)
                 return -errno;
-        if (listen(fd, 16) < 0)
+        if (listen(e->listener, WORKER_MAX_SLOTS + 1) < 0)
                 r = -errno;
-        for (size_t i = 0; r == 0 && i < ELEMENTS(ends); i++) {
-                *ends[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-                if (*ends[i] < 0 || connect(*ends[i], (struct sockaddr *)&a, sizeof(a)) < 0)
-                        r = -errno;
-        }
+        for (unsigned i = 0; r == 0 && i < e->n; i++)
+                r = connect_end(&a, &e->slots[i]);
+        if (r == 0)
+                r = connect_end(&a, &e->control);
         (void)unlinkat(dir, name, 0);
-        return r < 0 ? r : MOVE_FD(fd);
+        return r;
+}
+
+static int pair_up(Worker *w, Ends *e)
+{
+        int r = 0;
+
+        w->pages = new_pages(e->n, &e->pages);
+        if (!w->pages)
+                return -errno;
+        for (unsigned i = 0; r == 0 && i < e->n; i++)
+                r = new_pair(&e->slots[i], &e->their_slots[i]);
+        return r < 0 ? r : new_pair(&e->control, &e->their_control);
 }
 
 static int open_output(Worker *w, int *theirs)
@@ -350,58 +397,57 @@ static int open_output(Worker *w, int *theirs)
         return event_add(&w->output_ready, NULL) < 0 ? -ENOMEM : 0;
 }
 
-static int adopt_connections(Worker *w, int *slot, int *control, SlotPage *page)
+static int adopt_connections(Worker *w, Ends *e)
 {
         static const LinkOps ops = { .feed = on_control_bytes, .ended = on_control_ended };
-        int r = slot_init(&w->slots[0], w, *slot, page);
+        int r = 0;
 
-        if (r < 0)
-                return r;
-        *slot = -1;
-        r = link_init(&w->control, w->pool->pools->turn, *control, &w->control_out, &ops, false);
+        for (unsigned i = 0; i < e->n; i++) {
+                r = slot_init(&w->slots[i], w, e->slots[i], w->pages ? &w->pages[i] : NULL);
+                if (r < 0)
+                        return r;
+                e->slots[i] = -1;
+        }
+        r = link_init(&w->control, w->pool->pools->turn, e->control, &w->control_out, &ops, false);
         if (r == 0)
-                *control = -1;
+                e->control = -1;
         return r;
+}
+
+/* See process/forker.h. */
+static int ask(Worker *w, const Ends *e)
+{
+        int fds[3 + WORKER_MAX_SLOTS + 2] = { e->output };
+        unsigned n = 1;
+
+        if (e->listener >= 0) {
+                fds[n++] = e->listener;
+        } else {
+                fds[n++] = e->pages;
+                fds[n++] = e->their_control;
+                for (unsigned i = 0; i < e->n; i++)
+                        fds[n++] = e->their_slots[i];
+        }
+        if (w->group.leaf >= 0) {
+                fds[n++] = w->group.leaf;
+                fds[n++] = w->group.top.dir;
+        }
+        return forker_ask(w->forker, w->seat, w->generation, fds, n);
 }
 
 /* Makes the descriptors on both sides and sends theirs to the fork server. */
 static int connect_and_ask(Worker *w)
 {
-        AUTO(fd_close) int slot = -1;
-        AUTO(fd_close) int control = -1;
-        AUTO(fd_close) int their_slot = -1;
-        AUTO(fd_close) int their_control = -1;
-        AUTO(fd_close) int page_fd = -1;
-        AUTO(fd_close) int output = -1;
-        bool command = w->pool->settings->command != NULL;
-        SlotPage *page = NULL;
-        int r = open_output(w, &output);
+        AUTO(ends_fini) Ends e;
+        int r;
 
-        if (r < 0)
-                return r;
-        if (command) {
-                their_slot = listen_for(w, &slot, &control);
-                r = MIN(their_slot, 0);
-        } else {
-                page = w->slots[0].page = new_page(&page_fd);
-                r = page ? new_pair(&slot, &their_slot) : -errno;
-                if (r == 0)
-                        r = new_pair(&control, &their_control);
-        }
+        ends_init(&e, w->n_slots);
+        r = open_output(w, &e.output);
         if (r == 0)
-                r = adopt_connections(w, &slot, &control, page);
-        if (r < 0)
-                return r;
-        {
-                const int leaf = w->group.leaf, group = w->group.top.dir;
-                const int for_command[] = { output, their_slot, leaf, group };
-                const int for_module[] = { output, page_fd, their_control, their_slot, leaf,
-                                           group };
-                const unsigned n = (command ? 2 : 4) + (leaf < 0 ? 0 : 2);
-
-                return forker_ask(w->forker, w->seat, w->generation,
-                                  command ? for_command : for_module, n);
-        }
+                r = w->pool->settings->command ? listen_for(w, &e) : pair_up(w, &e);
+        if (r == 0)
+                r = adopt_connections(w, &e);
+        return r < 0 ? r : ask(w, &e);
 }
 
 static void call_prepare(Worker *w)
@@ -429,7 +475,8 @@ static void call_prepare(Worker *w)
 
 int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
 {
-        AUTO(worker_free) Worker *w = calloc(1, sizeof(*w) + sizeof(Slot));
+        unsigned n_slots = (unsigned)pool->settings->slots;
+        AUTO(worker_free) Worker *w = calloc(1, sizeof(*w) + n_slots * sizeof(Slot));
         int r;
 
         if (!w)
@@ -439,17 +486,17 @@ int worker_start(Pool *pool, unsigned seat, unsigned generation, Worker **ret)
         w->seat = seat;
         w->generation = generation;
         w->epoch = pool->epoch;
-        w->pidfd = w->output = w->control.fd = w->slots[0].link.fd = -1;
+        w->pidfd = w->output = w->control.fd = -1;
         w->group = (WorkerCgroup)WORKER_GROUP_NONE;
         w->ladder = (Ladder)LADDER_INIT;
         w->started = clock_steady();
-        w->n_slots = 1;
+        w->n_slots = n_slots;
         wear_init(&w->wear, pool->settings);
         list_init(&w->in_pool);
-        list_init(&w->slots[0].idle);
-        w->slots[0].worker = w;
+        list_init(&w->free);
+        for (unsigned i = 0; i < n_slots; i++)
+                slot_clear(&w->slots[i], w);
         evtimer_assign(&w->timer, pool->pools->turn->base, on_timer, w);
-        evtimer_assign(&w->slots[0].timer, pool->pools->turn->base, on_timer, w);
         (void)snprintf(w->name, sizeof(w->name), "%s.%u", pool->core->name, seat);
         group_make_worker(&w->group, &pool->pools->cgroups, &pool->group, seat, generation,
                           (uid_t)pool->settings->identity.uid, /* IDENTITY_OURS is -1, too */
@@ -583,11 +630,10 @@ void worker_free(Worker *w)
                 (void)event_del(&w->exited);
         if (w->output >= 0)
                 (void)event_del(&w->output_ready);
-        for (unsigned i = 0; i < w->n_slots; i++) {
-                if (w->slots[i].page)
-                        (void)munmap(w->slots[i].page, sizeof(SlotPage));
+        for (unsigned i = 0; i < w->n_slots; i++)
                 slot_fini(&w->slots[i]);
-        }
+        if (w->pages)
+                (void)munmap(w->pages, w->n_slots * sizeof(SlotPage));
         link_fini(&w->control);
         buffer_fini(&w->control_out);
         worker_group_end(&w->group, &w->pool->pools->cgroups);

@@ -41,6 +41,15 @@ typedef enum WorkerEnd {
 
 enum { STDERR_TAIL = 2048 };
 
+/* Whose job has brought down a worker with several slots. */
+typedef struct Culprit {
+        const Slot *slot; /* NULL: that is not known, or there is one slot */
+        Uuid job;
+        uint32_t uid;
+        int signal;       /* by which its handler crashed; 0: it was to be ended */
+        unsigned n_jobs;  /* that fell with the worker */
+} Culprit;
+
 typedef struct Worker {
         List in_pool;
         struct Pool *pool;
@@ -61,6 +70,7 @@ typedef struct Worker {
         ExitVerdict verdict;
         bool dead;             /* the verdict is there */
         bool oom_killed;       /* by the kernel, for lack of memory; of the verdict */
+        Culprit culprit;       /* of the verdict, too */
         WorkerCgroup group;     /* its cgroup, with all that it has started */
         Ladder ladder;         /* of its leaving */
         struct event timer;    /* start deadline, rungs */
@@ -72,9 +82,13 @@ typedef struct Worker {
         char tail[STDERR_TAIL]; /* its last words, a ring */
         size_t tail_written;
         uint32_t words_uid;     /* whose job they are of */
+        bool words_mixed;       /* jobs of others may have written some of them, too */
         char line[2048];       /* of output, not yet complete */
         size_t line_len;
         bool between_jobs;      /* what it writes now is of no job */
+        List free;              /* Slot.idle: with several slots, those with nothing to do */
+        SlotPage *pages;        /* one for each slot; NULL: a command, which has none */
+        unsigned n_busy;        /* slots with something to do */
         unsigned n_slots;
         Slot slots[];
 } Worker;
@@ -116,7 +130,10 @@ static inline bool worker_was_asked(const Worker *worker)
 }
 
 /* Is any slot of it at work? */
-bool worker_busy(const Worker *worker);
+static inline bool worker_busy(const Worker *worker)
+{
+        return worker->n_busy > 0;
+}
 /* Its state as the interface has it. */
 const char *worker_state_name(const Worker *worker);
 /* It may have changed: who watches is told. `reason`: of its death; NULL: it lives. */

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "process/forker.h"
 #include "settings/environment_file.h"
 #include "settings/fault.h"
 #include "settings/table.h"
@@ -184,23 +185,27 @@ static int check_source(PoolSettings *p, int root, SettingsError *error)
         return find_command(p, root, p->source_line, error);
 }
 
-/* Words of the contract that this version does not yet follow. */
-static int check_not_yet(const PoolSettings *p, SettingsError *error)
+/* How many jobs a worker can have at a time. Whether a module can is seen when it is loaded. */
+static int check_concurrency(const PoolSettings *p, SettingsError *error)
 {
-        const struct {
-                int row;
-                bool wanted;
-                const char *only;
-        } cases[] = {
-                { POOL_ROW_concurrency, p->concurrency != CONCURRENCY_PROCESS, "process" },
-                { POOL_ROW_slots, p->slots != 1, "1" },
-        };
+        int slots = p->lines[POOL_ROW_slots], line = p->lines[POOL_ROW_concurrency];
 
-        for (size_t i = 0; i < ELEMENTS(cases); i++)
-                if (cases[i].wanted)
-                        return settings_fault(error, p->file, p->lines[cases[i].row],
-                                              "%s=: this version has only %s",
-                                              pool_settings[cases[i].row].key, cases[i].only);
+        if (p->concurrency == CONCURRENCY_PROCESS && p->slots != 1)
+                return settings_fault(error, p->file, slots,
+                                      "Slots=%llu: expected 1, since Concurrency=process: workers "
+                                      "are as many as MinWorkers= says",
+                                      (unsigned long long)p->slots);
+        if (p->slots > WORKER_MAX_SLOTS)
+                return settings_fault(error, p->file, slots,
+                                      "Slots=%llu: expected 1 to %d, since Concurrency=%s: more "
+                                      "can be had by more workers",
+                                      (unsigned long long)p->slots, WORKER_MAX_SLOTS,
+                                      concurrency_name(p->concurrency));
+        if (p->concurrency != CONCURRENCY_PROCESS && p->builtin)
+                return settings_fault(error, p->file, line,
+                                      "Concurrency=%s: expected process, since Builtin=%s runs one "
+                                      "command in each worker",
+                                      concurrency_name(p->concurrency), p->builtin);
         return 0;
 }
 
@@ -283,7 +288,7 @@ int check_pool(PoolSettings *p, SettingsError *error)
         if (root != AT_FDCWD)
                 fd_close(root);
         if (r == 0)
-                r = check_not_yet(p, error);
+                r = check_concurrency(p, error);
         if (r == 0)
                 r = check_scaling(p, error);
         if (r == 0)

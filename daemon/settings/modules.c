@@ -56,17 +56,22 @@ static void write_as(const Identity *who, char *to, size_t size)
                 n += snprintf(to + n, size - (size_t)n, ":%s", *g);
 }
 
-static int run_forkserver(const char *module, const Identity *who, int out, int err, pid_t *ret)
+static int run_forkserver(const char *module, const PoolSettings *pool, int out, int err,
+                          pid_t *ret)
 {
         const char *directory = secure_getenv("BROOD_LIBEXEC");
-        char path[4096], as[1024];
-        char *argv[] = { path, (char *)"--check", as, (char *)module, NULL };
+        char path[4096], as[1024], model[64], *argv[8] = { path, (char *)"--check" };
         posix_spawn_file_actions_t actions;
+        unsigned n = 2;
         int r;
 
-        write_as(who, as, sizeof(as));
-        if (!*as)
-                memmove(&argv[2], &argv[3], 2 * sizeof(*argv));
+        write_as(&pool->identity, as, sizeof(as));
+        if (*as)
+                argv[n++] = as;
+        (void)snprintf(model, sizeof(model), "--concurrency=%s",
+                       concurrency_name(pool->concurrency));
+        argv[n++] = model;
+        argv[n] = (char *)module;
         (void)snprintf(path, sizeof(path), "%s/brood-forkserver",
                        directory && *directory ? directory : BROOD_LIBEXEC_DIR);
         r = posix_spawn_file_actions_init(&actions);
@@ -93,7 +98,7 @@ static void read_file(int fd, char *to, size_t size)
 
 /* Loads the module. Returns whether that worked; `names` are its handlers, one a line, or else what
  * was wrong with it. */
-static bool load_module(const char *module, const Identity *who, char *names, size_t size)
+static bool load_module(const char *module, const PoolSettings *pool, char *names, size_t size)
 {
         AUTO(fd_close) int out = memfd_create("names", MFD_CLOEXEC);
         AUTO(fd_close) int err = memfd_create("errors", MFD_CLOEXEC);
@@ -102,7 +107,7 @@ static bool load_module(const char *module, const Identity *who, char *names, si
         bool good;
 
         (void)snprintf(names, size, "the module cannot be checked");
-        if (out < 0 || err < 0 || run_forkserver(module, who, out, err, &pid) < 0)
+        if (out < 0 || err < 0 || run_forkserver(module, pool, out, err, &pid) < 0)
                 return false;
         while (waitpid(pid, &wait_status, 0) < 0)
                 if (errno != EINTR)
@@ -188,8 +193,8 @@ static void check_pool(Check *check, const PoolSettings *pool)
         (void)snprintf(path, sizeof(path), "%s%s",
                        pool->root_directory ? pool->root_directory : "",
                        pool->module ? pool->module : "");
-        if (pool->module && !load_module(path, &pool->identity, offered, sizeof(offered))) {
-                complain(check, pool->file, pool->source_line, offered);
+        if (pool->module && !load_module(path, pool, offered, sizeof(offered))) {
+                complain(check, pool->file, settings_line_of(pool, offered), offered);
                 return;
         }
         if (pool->handlers) {

@@ -522,6 +522,17 @@ bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b)
                words_equal(a->file_environment, b->file_environment);
 }
 
+int settings_line_of(const PoolSettings *p, const char *why)
+{
+        for (unsigned i = 0; i < N_POOL_SETTINGS; i++) {
+                size_t n = strlen(pool_settings[i].key);
+
+                if (p->lines[i] && strncmp(why, pool_settings[i].key, n) == 0 && why[n] == '=')
+                        return p->lines[i];
+        }
+        return p->handlers_line ? p->handlers_line : p->source_line;
+}
+
 static const char *word_of(const Setting *s, unsigned value)
 {
         return s->type->words[value - s->type->first_word];

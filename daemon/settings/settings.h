@@ -113,11 +113,11 @@ typedef struct SettingsError {
 /* Reads the directory. A missing or empty brood.conf means defaults; a missing directory is an
  * error unless `optional`. Checked here: sections, keys, spellings, ranges, that each pool has
  * exactly one of Module=, Command= and Builtin=, that what it names exists (a module in
- * BROOD_MODULE_PATH or the installed directory, a command as an executable), that what is not yet
- * there (Concurrency= other than process, Slots= other than 1) is refused, that MaxWorkers= allows
- * what Scaling= needs, that no two pools name one handler, and that WatchdogPool= names a pool with
- * one. What a module offers is checked later, by loading it. `module` becomes the path that was
- * found, `command[0]` too, both within RootDirectory=; `start_method` of a Command= is START_SPAWN;
+ * BROOD_MODULE_PATH or the installed directory, a command as an executable), that Slots= is what
+ * Concurrency= can have, that MaxWorkers= allows what Scaling= needs, that no two pools name one
+ * handler, and that WatchdogPool= names a pool with one. What a module offers, and can do, is
+ * checked later, by loading it. `module` becomes the path that was found, `command[0]` too, both
+ * within RootDirectory=; `start_method` of a Command= is START_SPAWN;
  * `spare_workers` is 0 with Scaling=ondemand if it is not set; `handlers` of Builtin=exec defaults
  * to "exec", its max_attempts to 1 and its poison_deaths and breaker_deaths to 0. Users and groups
  * are looked up and files of variables read; what this process may not read or do is said by
@@ -131,6 +131,10 @@ DEFINE_CLEANUP(Settings, settings_free);
 
 /* Is everything that a worker is made from the same in both? (Then a reload keeps the workers.) */
 bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b);
+
+/* The line of the setting that the words of a failure begin with (KEY=), or else of the pool's
+ * source. */
+int settings_line_of(const PoolSettings *pool, const char *why);
 
 /* The names of the values of the enums, as the config and the interface spell them. */
 const char *start_method_name(StartMethod m);

@@ -127,18 +127,18 @@ ssize_t fd_read_all(int fd, void *to, size_t n)
 ssize_t fd_send(int socket, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags)
 {
         union {
-                char bytes[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+                char bytes[CMSG_SPACE(FD_PASS_MOST * sizeof(int))];
                 struct cmsghdr align;
         } control;
         struct iovec iov = { (void *)bytes, n };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
         ssize_t k;
 
-        ASSERT(n_fds <= FD_PASS_MAX);
+        ASSERT(n_fds <= FD_PASS_MOST);
         if (n_fds) {
                 struct cmsghdr *c;
 
-                memset(&control, 0, sizeof(control));
+                memset(&control, 0, CMSG_SPACE(n_fds * sizeof(int)));
                 m.msg_control = control.bytes;
                 m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
                 c = CMSG_FIRSTHDR(&m);
@@ -152,9 +152,6 @@ ssize_t fd_send(int socket, const void *bytes, size_t n, const int *fds, size_t 
         while (k < 0 && errno == EINTR);
         return k < 0 ? -errno : k;
 }
-
-/* SCM_MAX_FD of unix(7): what does not fit the kernel closes, and we would wait. */
-enum { MOST_SENT = 253 };
 
 /* Takes the descriptors of one control message; those without room are closed. */
 static bool take_fds(struct cmsghdr *c, int *fds, size_t room, size_t *have)
@@ -179,7 +176,8 @@ static bool take_fds(struct cmsghdr *c, int *fds, size_t room, size_t *have)
 ssize_t fd_receive(int socket, void *to, size_t n, int *fds, size_t *n_fds, int flags)
 {
         union {
-                char bytes[CMSG_SPACE(MOST_SENT * sizeof(int))];
+                char bytes[CMSG_SPACE(FD_PASS_MOST * sizeof(int))]; /* what does not fit the kernel
+                                                                     closes, and we would wait */
                 struct cmsghdr align;
         } control;
         struct iovec iov = { to, n };

@@ -10,7 +10,10 @@
 
 #include "base/clock.h"
 
-enum { FD_PASS_MAX = 16 };
+enum {
+        FD_PASS_MAX = 16,   /* what a program sends at a time */
+        FD_PASS_MOST = 253, /* what the kernel passes at a time: SCM_MAX_FD of unix(7) */
+};
 
 /* Closes it, if it is one; returns -1, for `fd = fd_close(fd)`. errno stays. */
 int fd_close(int fd);
@@ -42,11 +45,11 @@ ssize_t fd_read_all(int fd, void *to, size_t n);
  * Returns how many are ready, 0 when it is that moment, or -errno. */
 int fd_poll(struct pollfd *p, unsigned n, usec_t until);
 
-/* One sendmsg() with n_fds descriptors (0 to FD_PASS_MAX) for the first byte; no SIGPIPE. Returns
+/* One sendmsg() with n_fds descriptors (0 to FD_PASS_MOST) for the first byte; no SIGPIPE. Returns
  * the bytes sent or -errno. */
 ssize_t fd_send(int socket, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
 
-/* One recvmsg(). *n_fds is the room in fds (up to FD_PASS_MAX) and becomes how many came, CLOEXEC.
+/* One recvmsg(). *n_fds is the room in fds (up to FD_PASS_MOST) and becomes how many came, CLOEXEC.
  * Returns the bytes, 0 at the end, or -errno; -EXFULL if there were more descriptors than room (all
  * of them are closed). */
 ssize_t fd_receive(int socket, void *to, size_t n, int *fds, size_t *n_fds, int flags);

@@ -93,16 +93,19 @@ static int crash(BroodJob *job)
 {
         const char *name = json_string_value(json_object_get(brood_job_args(job), "signal"));
         int number = name ? signal_of(name) : SIGSEGV;
+        struct sigaction now_there;
         sigset_t one;
 
         if (!number)
                 return brood_job_bad_args(job,
                                           "'signal' has to be the name of a signal, like SEGV");
         fprintf(stderr, "diag: crash by %s\n", name ? name : "SEGV");
-        (void)signal(number, SIG_DFL);
+        (void)sigaction(number, NULL, &now_there);
+        if (!(now_there.sa_flags & (int)SA_RESETHAND)) /* the worker's notes it, and ends it */
+                (void)signal(number, SIG_DFL);
         sigemptyset(&one);
         sigaddset(&one, number);
-        (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+        (void)pthread_sigmask(SIG_UNBLOCK, &one, NULL);
         (void)raise(number);
         return brood_job_fail(job, 0, NULL, "signal %s did not end the worker", name);
 }
@@ -188,7 +191,7 @@ static const BroodHandler handlers[] = {
 __attribute__((visibility("default"))) const BroodModule brood_module = {
         .abi = BROOD_MODULE_ABI,
         .size = sizeof(BroodModule),
-        .flags = BROOD_FORK_SAFE,
+        .flags = BROOD_THREAD_SAFE | BROOD_FORK_SAFE,
         .name = "diag",
         .handlers = handlers,
 };

@@ -26,14 +26,18 @@ enum {
         WORKER_FD_PAGE,
         WORKER_FD_GROUP, /* no directory: it has no cgroup of its own */
         WORKER_FD_CONTROL,
-        WORKER_FD_SLOT,
-        WORKER_FD_COUNT = 7,
-        WORKER_FD_JOURNAL = WORKER_FD_PREPARATION + WORKER_FD_COUNT, /* if there is one */
+        WORKER_FD_SLOT, /* the first; as many follow as it has slots, and then: */
+        WORKER_FD_FIXED = 6, /* of them come before the slots */
+        /* a socket to the journal, if there is one */
 };
 
+/* Slots of one worker: with them a request is one message. */
+enum { WORKER_MAX_SLOTS = 128 };
+
 /* "Start a worker." Descriptors with it: output (its stdout and stderr), and then for a module:
- * page, control, slot; for a command: the listening socket. Two more where it has a cgroup of its
- * own: the directory of the group that it enters, and the one above that. */
+ * pages (one SlotPage after the other), control, and each slot; for a command: the listening
+ * socket. Two more where it has a cgroup of its own: the directory of the group that it enters, and
+ * the one above that. */
 typedef struct ForkerRequest {
         uint32_t seat, generation;
 } ForkerRequest;

@@ -113,7 +113,7 @@ static void reap(Nursery *n)
 
 static bool hear(Nursery *n)
 {
-        size_t room = MIN(ELEMENTS(n->fds) - n->n_fds, (size_t)FD_PASS_MAX);
+        size_t room = MIN(ELEMENTS(n->fds) - n->n_fds, (size_t)FD_PASS_MOST);
         ssize_t size = fd_receive(n->channel, n->request, n->request_size, n->fds + n->n_fds,
                                   &room, MSG_DONTWAIT);
 

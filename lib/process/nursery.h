@@ -13,7 +13,7 @@
 
 #include "process/exit.h"
 
-enum { NURSERY_MAX_FDS = 60 };
+enum { NURSERY_MAX_FDS = 140 };
 
 typedef struct NurseryChild {
         pid_t pid;

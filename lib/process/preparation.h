@@ -18,6 +18,7 @@
         X(TEXTS, command)          /* program and arguments of a worker */                         \
         X(TEXTS, handlers)         /* which of the module's; none: all */                          \
         X(NUMBER, spawn)           /* 1: a fresh image for each worker */                          \
+        X(TEXT, concurrency)       /* as the config spells it */                                   \
         X(NUMBER, slots)           /* of a worker */                                               \
         X(NUMBER, kill_after_usec) /* between rungs of a handler's own ladder */                   \
         X(NUMBER, output_max)      /* bytes kept of each stream of a command */                    \

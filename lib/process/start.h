@@ -9,7 +9,7 @@
 
 #include "process/cgroup.h"
 
-enum { PROCESS_FIRST_FD = 3, PROCESS_MAX_FDS = 64 };
+enum { PROCESS_FIRST_FD = 3, PROCESS_MAX_FDS = 160 };
 
 typedef struct ProcessStart {
         const char *path;         /* of the program; no search in PATH */

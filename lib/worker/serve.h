@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A worker: serves io.brood.Worker on one slot and one control connection with the handlers of a
- * module, until it is told to leave or its supervisor is gone. */
+/* A worker: serves io.brood.Worker on its slot connections and one control connection with the
+ * handlers of a module, until it is told to leave or its supervisor is gone. */
 
 #include <jansson.h>
 
 #include "brood/handler.h"
 #include "worker/slot_page.h"
 
+struct JobLog;
+
 typedef struct WorkerOptions {
-        int slot, control; /* connected sockets */
+        const int *slots;  /* connected sockets, one for each slot: so many jobs at a time */
+        unsigned n_slots;
+        int control;       /* one, too */
         int sentinel;      /* see process/sentinel.h */
-        SlotPage *page;
+        SlotPage *pages;   /* one for each slot */
         const BroodModule *module;
         size_t max_message;
-        const struct JobLog *log; /* see worker/job.h; NULL: none */
+        const struct JobLog *const *logs; /* one for each slot, see worker/job.h; NULL: none */
 } WorkerOptions;
 
 /* Does not return before the end: 0 after Leave or when the supervisor closed the connections, else

@@ -11,8 +11,9 @@
  * it closed does not begin another run but answers it with kind `recalled`. Both changes are one
  * compare-and-swap on the same word, so a run is either begun or recalled, never both.
  *
- * Beside that word stands another one, of the supervisor alone: does anybody follow what runs here?
- * Only then does the worker send what its handlers write. */
+ * Beside that word stand two others. One is of the supervisor alone: does anybody follow what runs
+ * here? Only then does the worker send what its handlers write. And in one the worker notes that
+ * what ran here has crashed, where other slots fall with it. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@
 typedef struct SlotPage {
         _Alignas(64) _Atomic uint64_t word; /* low half: runs begun; top bit: closed */
         _Atomic uint32_t followed;          /* 1: output is wanted; else 0 */
+        _Atomic uint32_t crashed;           /* a signal; 0: it has not */
 } SlotPage;
 
 #define SLOT_PAGE_CLOSED (1ULL << 63)
@@ -68,4 +70,16 @@ static inline void slot_page_follow(SlotPage *page, bool wanted)
 static inline bool slot_page_followed(const SlotPage *page)
 {
         return atomic_load_explicit(&page->followed, memory_order_relaxed) != 0;
+}
+
+/* Worker: the job of this slot has crashed by this signal. Async-signal-safe. */
+static inline void slot_page_crashed(SlotPage *page, int signal)
+{
+        atomic_store(&page->crashed, (uint32_t)signal);
+}
+
+/* Supervisor: the signal by which it has; 0: it has not. */
+static inline uint32_t slot_page_crash(const SlotPage *page)
+{
+        return atomic_load(&page->crashed);
 }

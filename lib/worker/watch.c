@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The watching thread: hears the control connection and the parent sentinel while the main thread
- * is in a handler. */
+/* The watching thread: hears the control connection and the parent sentinel while the other
+ * threads are in handlers. */
 
 #include <errno.h>
 #include <poll.h>
@@ -25,18 +25,45 @@ typedef struct Control {
         Worker *worker;
 } Control;
 
-static void remember_cancel(Worker *w, const char *id, int attempt, CancelReason reason)
+static void remember_cancel(WorkerSlot *s, const char *id, int attempt, CancelReason reason)
 {
         EarlyCancel *e;
 
-        if (w->n_early == ELEMENTS(w->early)) {
-                memmove(w->early, w->early + 1, sizeof(w->early) - sizeof(w->early[0]));
-                w->n_early--;
+        if (s->n_early == ELEMENTS(s->early)) {
+                memmove(s->early, s->early + 1, sizeof(s->early) - sizeof(s->early[0]));
+                s->n_early--;
         }
-        e = &w->early[w->n_early++];
+        e = &s->early[s->n_early++];
         (void)snprintf(e->id, sizeof(e->id), "%s", id);
         e->attempt = attempt;
         e->reason = reason;
+}
+
+/* Returns whether it is the slot's current one. */
+static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelReason reason)
+{
+        bool found;
+
+        pthread_mutex_lock(&s->job_lock);
+        found = s->current && s->current->attempt == attempt && strcmp(s->current->id, id) == 0;
+        if (found)
+                job_cancel(s->current, reason);
+        pthread_mutex_unlock(&s->job_lock);
+        return found;
+}
+
+static void cancel_attempt(Worker *w, const char *id, int attempt, CancelReason reason)
+{
+        for (unsigned i = 0; i < w->n_slots; i++)
+                if (cancel_current(&w->slots[i], id, attempt, reason))
+                        return;
+        for (unsigned i = 0; i < w->n_slots; i++) { /* to which slot it is on its way? */
+                WorkerSlot *s = &w->slots[i];
+
+                pthread_mutex_lock(&s->job_lock);
+                remember_cancel(s, id, attempt, reason);
+                pthread_mutex_unlock(&s->job_lock);
+        }
 }
 
 static void cancel(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)
@@ -51,18 +78,7 @@ static void cancel(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)
         if (attempt == 0)
                 return; /* only to wake us */
         (void)snprintf(id, sizeof(id), "%.*s", (int)text.len, text.data);
-        pthread_mutex_lock(&w->job_lock);
-        if (w->current && w->current->attempt == attempt && strcmp(w->current->id, id) == 0)
-                job_cancel(w->current, reason);
-        else
-                remember_cancel(w, id, attempt, reason);
-        pthread_mutex_unlock(&w->job_lock);
-}
-
-static void leave(Worker *w)
-{
-        atomic_store(&w->leaving, true);
-        (void)shutdown(w->slot, SHUT_RD); /* wakes a main thread that waits for a run */
+        cancel_attempt(w, id, attempt, reason);
 }
 
 static void on_control_call(VarlinkServer *server, VarlinkCall *call, const VarlinkMessage *m,
@@ -75,7 +91,7 @@ static void on_control_call(VarlinkServer *server, VarlinkCall *call, const Varl
                 cancel(w, scan, varlink_node(scan, m->parameters));
                 break;
         case IO_BROOD_WORKER_LEAVE:
-                leave(w);
+                worker_leave(w);
                 break;
         default:
                 varlink_invalid_parameter(call, "method");
@@ -99,7 +115,8 @@ static bool hear_control(Control *c)
                               buffer_len(&c->server.out), NULL, 0,
                               MSG_DONTWAIT); /* nobody is hurt if an empty reply is lost */
         buffer_clear(&c->server.out, 4096);
-        (void)worker_flush(c->worker); /* a stuck handler may sit on others' answers */
+        for (unsigned i = 0; i < c->worker->n_slots; i++) /* a stuck handler may sit on others' */
+                (void)worker_slot_flush(&c->worker->slots[i]);
         return true;
 }
 
@@ -133,7 +150,7 @@ static void *watch(void *context)
                 if (p[2].revents)
                         break;
                 if (p[1].revents && !hear_control(&c)) {
-                        leave(w); /* nobody can speak to us any more */
+                        worker_leave(w); /* nobody can speak to us any more */
                         p[1].fd = -1;
                 }
         }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The state of a worker, shared by its two threads; see serve.c. */
+/* The state of a worker: what all its slots share, and the slots, each with a connection and a job
+ * of its own.
+ *
+ * A slot is served by one thread. The watching thread (watch.c) looks into all of them, under their
+ * locks. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,42 +27,73 @@ typedef struct EarlyCancel {
         CancelReason reason;
 } EarlyCancel;
 
-typedef struct Worker {
-        int slot, control, sentinel;
-        SlotPage *page;
-        const BroodModule *module;
-        size_t max_message;
-        char name[80]; /* from Prepare */
+enum { MAX_EARLY = 32 };
 
-        /* main thread */
+typedef struct WorkerSlot {
+        struct Worker *worker;
+        unsigned number;
+        int fd;
+        SlotPage *page;
+
+        /* its thread */
+        pthread_t thread;  /* all but the first, whose is the main one */
         VarlinkService service;
-        VarlinkInterface *interface;
         VarlinkServer server; /* its `out` under out_lock */
-        HandlerSpeed *handlers;
-        unsigned n_handlers;
+        HandlerSpeed *speeds; /* of the worker's handlers */
         VarlinkCall *call; /* the run that is being answered */
         BroodJob job;
+        JobReport report;  /* of the job */
         VarlinkScan result_scan;
+        char *bytes;       /* read, READ_SIZE */
         int fds[JOB_FDS]; /* came with the message that is being read */
         unsigned n_fds;
-        bool broken; /* this worker ends: what is unanswered stays so */
 
         pthread_mutex_t out_lock;
-        usec_t unsent_since; /* under out_lock for writing; 0: nothing waits */
+        _Atomic usec_t unsent_since; /* under out_lock for writing; 0: nothing waits */
 
         pthread_mutex_t job_lock;
-        BroodJob *current; /* under job_lock */
-        EarlyCancel early[32];
+        BroodJob *current; /* under job_lock; and so are these */
+        EarlyCancel early[MAX_EARLY];
         unsigned n_early;
+} WorkerSlot;
+
+typedef struct Worker {
+        int control, sentinel;
+        const BroodModule *module;
+        size_t max_message;
+        char name[80]; /* from Prepare; and so are the handlers */
+        const BroodHandler **handlers;
+        unsigned n_handlers;
+        VarlinkInterface *interface;
+        _Atomic bool broken; /* this worker ends: what is unanswered stays so */
+        _Atomic int error;   /* a connection failed: -errno */
 
         /* watching thread */
         pthread_t watcher;
-        int stop_fd; /* an eventfd: the main thread is done */
+        int stop_fd; /* an eventfd: the slots are done */
         _Atomic bool leaving;
+
+        unsigned n_threads; /* beside the main one */
+        unsigned n_slots;
+        WorkerSlot slots[];
 } Worker;
 
+/* Prepares a slot, and gives up what it holds. Init returns 0 or negative. */
+int worker_slot_init(WorkerSlot *slot, Worker *worker, unsigned number,
+                     const WorkerOptions *options);
+void worker_slot_fini(WorkerSlot *slot);
+
+/* Serves it up to its end. */
+void worker_slot_serve(WorkerSlot *slot);
+
 /* Sends the answers that are ready. Any thread. Returns 0 or -errno. */
-int worker_flush(Worker *w);
+int worker_slot_flush(WorkerSlot *slot);
+
+/* No slot gets another run: those that wait for one end. Any thread. */
+void worker_leave(Worker *w);
+
+/* Prepare has been answered: the threads of the other slots begin. Returns 0 or -errno. */
+int worker_start_threads(Worker *w);
 
 /* Starts and joins the watching thread. */
 int watch_start(Worker *w);

@@ -131,9 +131,23 @@ static void a_run_is_either_begun_or_recalled_never_both(void **state UNUSED)
         assert_true(round > 0);
 }
 
+static void a_crash_is_noted_beside_the_count(void **state UNUSED)
+{
+        SlotPage pages[2] = { 0 };
+
+        assert_int_equal(sizeof(SlotPage), 64); /* slots do not share a cache line */
+        assert_true(slot_page_begin(&pages[1]));
+        slot_page_crashed(&pages[1], 11);
+        assert_int_equal(slot_page_crash(&pages[0]), 0);
+        assert_int_equal(slot_page_crash(&pages[1]), 11);
+        assert_int_equal(slot_page_begun(&pages[1]), 1);
+        assert_false(slot_page_followed(&pages[1]));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_crash_is_noted_beside_the_count),
                 cmocka_unit_test(runs_are_counted_as_they_begin),
                 cmocka_unit_test(a_closed_page_lets_nothing_begin),
                 cmocka_unit_test(opening_sets_the_count_to_what_was_seen),

@@ -21,7 +21,9 @@
  *
  *     cc -shared -fPIC hello.c -o hello.so $(pkg-config --cflags --libs brood)
  *
- * Everything here is called in the worker, by the thread that runs the handler. */
+ * Everything here is called in the worker, by the thread that runs the handler. A pool with
+ * Concurrency=thread runs the handlers of a module that is BROOD_THREAD_SAFE in several threads of
+ * one process: a crash of one ends them all, and only its own job is told that it was the one. */
 
 #include <jansson.h>
 #include <stddef.h>
@@ -38,6 +40,7 @@ typedef struct BroodJob BroodJob;
 /* What a module promises, in BroodModule.flags. */
 #define BROOD_THREAD_SAFE 1u /* its handlers may run in several threads at a time */
 #define BROOD_FORK_SAFE   2u /* what `init` made is still good in a fork of the process */
+#define BROOD_SUBINTERPRETERS 4u /* it has an interpreter for each slot */
 
 typedef struct BroodHandler {
         const char *name;         /* what clients name in `handler` */

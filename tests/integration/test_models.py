@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: MIT
+"""One suite for every concurrency model: what a job is promised does not depend on what a slot is.
+
+MODELS is the table of models, CASES the one of what each has to do; each pair is a test. A worker
+in another language, or another model, is a row of MODELS: the pool has to offer the handlers echo,
+sleep, fail, crash, progress and output as diag.so has them.
+"""
+
+import os
+import signal
+import subprocess
+
+from harness import Daemon, build, diag, refused, slow, until, wait_gone
+from users import ALICE, BOB, Users
+
+SLOTS = 4
+
+
+class Model:
+    """How a pool is made whose jobs run as this model says; `shared`: several in one process."""
+
+    def __init__(self, shared, **keys):
+        self.shared, self.keys = shared, keys
+
+    def daemon(self, workers=1, slots=SLOTS, **keys):
+        given = {"min_workers": workers if self.shared else workers * slots, **self.keys}
+        if self.shared:
+            given["slots"] = slots
+        conf = keys.pop("conf", "")
+        given.update(keys)
+        return Daemon({"diag": diag(**given)}, conf=conf)
+
+
+MODELS = {
+    "process": Model(False),
+    "spawn": Model(False, start_method="spawn"),
+    "thread": Model(True, concurrency="thread"),
+    "thread_spawn": Model(True, concurrency="thread", start_method="spawn"),
+}
+
+
+def attempts(job):
+    return [(a["outcome"], a.get("signal")) for a in job["attempts"]]
+
+
+# --- what each has to do ---
+
+def case_results(model):
+    """Results come back, each to its job, in memory and durable, one by one and many at once."""
+    with model.daemon() as d:
+        for durability in "memory", "fsync":
+            ids = d.call("SubmitMany", jobs=[
+                {"handler": "echo", "args": {"i": i}, "durability": durability}
+                for i in range(300)])["ids"]
+            for i, id in enumerate(ids):
+                job = d.wait(id)
+                assert (job["state"], job["result"]) == ("succeeded", {"i": i}), job
+            assert d.run("echo", {"x": "ü"}, durability=durability)["result"] == {"x": "ü"}
+        assert d.pool_status()["deaths"] == 0
+
+
+def case_at_a_time(model):
+    """So many run at a time as there are slots, and the next when one is free."""
+    with model.daemon() as d:
+        ids = [d.submit("sleep", {"seconds": 30}) for _ in range(SLOTS + 1)]
+        until(lambda: d.status()["jobs"]["running"] == SLOTS, "all slots are busy")
+        assert d.get(ids[-1])["state"] == "queued"
+        assert d.call("Why", id=ids[-1])["reason"] == "all %d %s of pool 'diag' are busy" % (
+            SLOTS, "slots" if model.shared else "workers")
+        assert len({w["pid"] for w in d.workers()}) == (1 if model.shared else SLOTS)
+        assert sorted(id for w in d.workers() for id in w["jobs"]) == sorted(ids[:SLOTS])
+        assert all(w["state"] == "busy" for w in d.workers())
+        d.call("Cancel", id=ids[0])
+        d.await_state(ids[-1], "running")
+        for id in ids[1:]:
+            d.call("Cancel", id=id)
+        for id in ids:
+            assert d.wait(id)["state"] == "cancelled"
+        until(lambda: all(w["state"] == "idle" for w in d.workers()), "all are idle")
+        assert d.pool_status()["deaths"] == 0
+
+
+def case_errors(model):
+    """A handler that fails: tried again or not, as it says, with its words and details."""
+    with model.daemon() as d:
+        job = d.run("fail", {"message": "no ü", "retry": False, "details": {"a": 1}})
+        assert (job["state"], attempts(job)) == ("failed", [("error", None)]), job
+        assert (job["attempts"][0]["error"], job["result"]) == ("no ü", {"a": 1}), job
+        job = d.run("fail", {"message": "again", "retry": True}, max_attempts=3)
+        assert attempts(job) == [("error", None)] * 3, job
+        job = d.run("sleep", {"seconds": "x"})
+        assert job["state"] == "failed" and "'seconds' has to be" in job["attempts"][0]["error"]
+
+
+def case_timeouts(model):
+    """A job that takes too long is asked, ends, and its worker lives; its neighbours go on."""
+    with model.daemon() as d:
+        pids = set(d.pids())
+        held = d.submit("sleep", {"seconds": 30})
+        job = d.run("sleep", {"seconds": 30}, timeout_usec=100000, max_attempts=2)
+        assert (job["state"], attempts(job)) == ("failed", [("timeout", None)] * 2), job
+        assert d.get(held)["state"] == "running"
+        d.call("Cancel", id=held)
+        assert d.wait(held)["state"] == "cancelled"
+        assert set(d.pids()) == pids and d.pool_status()["deaths"] == 0
+
+
+def case_cancel(model):
+    """Each of several that run is cancelled by itself; one that waits, too."""
+    with model.daemon() as d:
+        ids = [d.submit("sleep", {"seconds": 30}) for _ in range(SLOTS)]
+        for id in ids:
+            d.await_state(id, "running")
+        waits = d.submit("echo")
+        d.call("Cancel", id=waits)
+        assert d.wait(waits)["state"] == "cancelled"
+        for n in (2, 0, 3, 1):
+            d.call("Cancel", id=ids[n])
+            job = d.wait(ids[n])
+            assert (job["state"], attempts(job)) == ("cancelled", [("cancelled", None)]), job
+        assert d.run("echo", {"x": 1})["result"] == {"x": 1}
+        assert d.pool_status()["deaths"] == 0
+
+
+def case_cancel_that_is_not_heard(model):
+    """A handler that does not hear: asked, it goes on while others share its worker; by force all
+    fall, and each is told why."""
+    with model.daemon(kill_after="100ms") as d:
+        held = d.submit("sleep", {"seconds": 30}, max_attempts=5)
+        deaf = d.submit("spin", {"seconds": 60})
+        pid = d.worker_of(deaf)["pid"]
+        d.await_state(held, "running")
+        if model.shared:
+            d.call("Cancel", id=deaf)
+            assert d.run("sleep", {"seconds": 0.5})["state"] == "succeeded"
+            assert d.get(deaf)["state"] == "running" and d.worker_of(deaf)["pid"] == pid
+        d.call("Cancel", id=deaf, force=True)
+        job = d.wait(deaf)
+        assert (job["state"], attempts(job)) == ("cancelled", [("cancelled", "KILL")]), job
+        d.await_state(held, "running")
+        neighbour = d.get(held)["attempts"]
+        if model.shared:
+            assert neighbour[0]["outcome"] == "worker_died", neighbour
+            assert ("its worker was ended because another job of it was cancelled (job %s)" % deaf
+                    in neighbour[0]["error"]), neighbour
+            assert len(neighbour) == 2, neighbour
+        d.call("Cancel", id=held)
+
+
+def case_hard_timeout(model):
+    """One that does not hear its timeout: its worker ends, with what shares it."""
+    with model.daemon(kill_after="100ms") as d:
+        held = d.submit("sleep", {"seconds": 30}, max_attempts=5)
+        d.await_state(held, "running")
+        job = d.run("spin", {"seconds": 60}, timeout_usec=100000, max_attempts=1)
+        assert (job["state"], job["attempts"][0]["outcome"]) == ("failed", "timeout"), job
+        if model.shared:
+            until(lambda: len(d.get(held)["attempts"]) == 2, "the neighbour is tried again")
+            first = d.get(held)["attempts"][0]
+            assert first["outcome"] == "worker_died" and "because another job of it timed out" \
+                in first["error"], first
+        d.await_state(held, "running")
+        d.call("Cancel", id=held)
+
+
+def case_progress(model):
+    """Progress of several at a time, each its own."""
+    with model.daemon() as d:
+        with d.connect() as c:
+            c.send("Submit", {"job": {"handler": "progress", "args": {"steps": 50}}}, more=True)
+            seen = []
+            while True:
+                message = c.receive_message()
+                job = message["parameters"].get("job") or {}
+                seen.append(job.get("progress"))
+                if not message.get("continues"):
+                    break
+        assert job["state"] == "succeeded" and job["result"] == {"steps": 50}, job
+        assert job["progress"] == 1, job
+
+
+def case_output(model):
+    """What each of several jobs writes is told to those who follow it, and to nobody else."""
+    with model.daemon() as d:
+        held = [d.submit("sleep", {"seconds": 30}) for _ in range(SLOTS - 1)]
+        for id in held:
+            d.await_state(id, "running")
+        d.call("PausePool", pool="diag")
+        ids = [d.submit("output", {"stdout": "out %d\n" % i, "stderr": "err %d\n" % i, "times": 20})
+               for i in range(3)]
+        followers = [d.connect() for _ in ids]
+        for c, id in zip(followers, ids):
+            c.send("Follow", {"id": id}, more=True)
+        until(lambda: all(follows(d, id) for id in ids), "all are followed")
+        d.call("ResumePool", pool="diag")
+        for i, c in enumerate(followers):
+            text = {"stdout": "", "stderr": ""}
+            while True:
+                message = c.receive_message()
+                piece = message["parameters"]
+                if "data" in piece:
+                    text[piece["stream"]] += piece["data"]
+                if not message.get("continues"):
+                    break
+            assert text == {"stdout": "out %d\n" % i * 20, "stderr": "err %d\n" % i * 20}, text
+            c.close()
+        for id in held:
+            d.call("Cancel", id=id)
+
+
+def follows(d, id):
+    """A later call on another connection is answered: the follower's has been read."""
+    return d.get(id)["state"] == "queued"
+
+
+def case_crash(model):
+    """One job crashes: it is told so, and is the only one to which that counts; the others are
+    told that another one did, and are tried again."""
+    for name in "SEGV", "ABRT", "FPE", "BUS", "ILL":
+        with model.daemon(poison_deaths=1, breaker_deaths=0) as d:
+            held = [d.submit("sleep", {"seconds": 30}, max_attempts=2) for _ in range(SLOTS - 1)]
+            for id in held:
+                d.await_state(id, "running")
+            job = d.run("crash", {"signal": name})
+            assert (job["state"], attempts(job)) == ("quarantined", [("worker_died", name)]), job
+            words = job["attempts"][0]["error"]
+            if model.shared:
+                assert words.startswith("its handler crashed: SIG" + name), words
+                assert "diag: crash by " + name in job["attempts"][0]["stderr_tail"], job
+            for id in held:
+                until(lambda id=id: len(d.get(id)["attempts"]) == (2 if model.shared else 1)
+                      and d.get(id)["state"] == "running", "it runs again")
+                if not model.shared:
+                    continue
+                first = d.get(id)["attempts"][0]
+                assert first["outcome"] == "worker_died" and first["error"].startswith(
+                    "another job of its worker crashed: SIG%s (job %s)" % (name, job["id"])), first
+                assert "stderr_tail" not in first, first
+            for id in held:
+                d.call("Cancel", id=id)
+            assert d.pool_status()["deaths"] == 1
+
+
+def case_killed_from_outside(model):
+    """kill -9: nobody's fault that anybody knew; all are tried again."""
+    with model.daemon(workers=2) as d:
+        ids = [d.submit("sleep", {"seconds": 30}) for _ in range(SLOTS)]
+        for id in ids:
+            d.await_state(id, "running")
+        victim = d.worker_of(ids[0])
+        os.kill(victim["pid"], signal.SIGKILL)
+        for id in victim["jobs"]:
+            until(lambda id=id: len(d.get(id)["attempts"]) == 2, "the second attempt")
+            a = d.get(id)["attempts"][0]
+            assert (a["outcome"], a["signal"]) == ("worker_died", "KILL"), a
+            if len(victim["jobs"]) > 1:
+                assert "with one of %d jobs that it had" % len(victim["jobs"]) in a["error"], a
+        for id in ids:
+            d.await_state(id, "running")
+            d.call("Cancel", id=id)
+
+
+def case_retry(model):
+    """Jobs that kill their workers again and again are quarantined; their neighbours are not."""
+    with model.daemon(poison_deaths=2, breaker_deaths=0) as d:
+        held = d.submit("sleep", {"seconds": 30}, max_attempts=50)
+        job = d.run("crash", {}, max_attempts=9)
+        assert (job["state"], len(job["attempts"])) == ("quarantined", 2), job
+        job = d.run("crash", {}, max_attempts=9)
+        assert (job["state"], len(job["attempts"])) == ("quarantined", 2), job
+        assert d.await_state(held, "running")["state"] == "running"
+        d.call("Retry", id=job["id"])
+        assert d.wait(job["id"])["state"] == "quarantined"
+        d.call("Cancel", id=held)
+        assert d.wait(held)["state"] == "cancelled"
+
+
+def case_orphan(model):
+    """The daemon is killed in the middle: nothing of it is left, and the jobs are tried again."""
+    with model.daemon() as d:
+        ids = [d.submit("sleep", {"seconds": 0.2}, durability="fsync", max_attempts=3)
+               for _ in range(SLOTS)]
+        for id in ids:
+            d.await_state(id, "running")
+        tree = d.tree()
+        d.kill()
+        wait_gone(tree)
+        d.start()
+        for id in ids:
+            job = d.wait(id)
+            assert (job["state"], job["attempts"][0]["outcome"]) == \
+                ("succeeded", "supervisor_died"), job
+
+
+def case_drain(model):
+    """A stop waits for all that run, and starts nothing more."""
+    with model.daemon() as d:
+        ids = [d.submit("sleep", {"seconds": 0.5}, durability="fsync") for _ in range(SLOTS)]
+        for id in ids:
+            d.await_state(id, "running")
+        late = d.submit("echo", {"late": 1}, durability="fsync")
+        with d.connect() as c:
+            c.send("Drain")
+            c.receive_message()
+            for id in ids:
+                assert c.call("Get", id=id)["job"]["state"] == "succeeded"
+            assert c.call("Get", id=late)["job"]["state"] == "queued"
+            c.call("Resume")
+        assert d.wait(late)["state"] == "succeeded"
+
+
+def case_restart(model):
+    """RestartPool: new workers take over, what runs ends in the old ones."""
+    with model.daemon() as d:
+        old = set(d.pids())
+        ids = [d.submit("sleep", {"seconds": 0.5}) for _ in range(SLOTS)]
+        for id in ids:
+            d.await_state(id, "running")
+        d.call("RestartPool", pool="diag")
+        assert d.run("echo")["attempts"][0]["pid"] not in old
+        for id in ids:
+            job = d.wait(id)
+            assert job["state"] == "succeeded" and job["attempts"][0]["pid"] in old, job
+        until(lambda: not old & set(d.pids()), "the old ones are gone")
+        assert d.pool_status()["deaths"] == 0
+
+
+def case_recycling(model):
+    """Workers that have done enough are replaced, and no job is lost."""
+    with model.daemon(recycle_jobs=20) as d:
+        ids = d.call("SubmitMany", jobs=[{"handler": "sleep", "args": {"seconds": 0.002}}
+                                         for _ in range(200)])["ids"]
+        for id in ids:
+            job = d.wait(id)
+            assert (job["state"], len(job["attempts"])) == ("succeeded", 1), job
+        assert d.pool_status()["recycled"] >= 1 and d.pool_status()["deaths"] == 0
+
+
+def case_ondemand(model):
+    """Scaling=ondemand counts slots: one worker for as many jobs as it has."""
+    with Daemon({"diag": diag(scaling="ondemand", max_workers=SLOTS * 2, idle_timeout="100ms",
+                              **model.keys, **({"slots": SLOTS} if model.shared else {}))},
+                ready=False) as d:
+        d.await_socket()
+        ids = d.call("SubmitMany", jobs=[{"handler": "sleep", "args": {"seconds": 0.5}}
+                                         for _ in range(SLOTS)])["ids"]
+        until(lambda: d.status()["jobs"]["running"] == SLOTS, "all run")
+        assert len(d.workers()) == (1 if model.shared else SLOTS)
+        for id in ids:
+            assert d.wait(id)["state"] == "succeeded"
+        until(lambda: not d.workers(), "none is left")
+
+
+CASES = {name[len("case_"):]: case for name, case in list(globals().items())
+         if name.startswith("case_")}
+
+
+def make_test(name, model, case):
+    def test():
+        case(model)
+    test.__name__ = "test_%s_%s" % (name, case.__name__[len("case_"):])
+    test.__doc__ = "%s: %s" % (name, case.__doc__)
+    return test
+
+
+def make_tests():
+    """One for each pair, for run.py to find."""
+    for name, model in MODELS.items():
+        for case in CASES.values():
+            test = make_test(name, model, case)
+            globals()[test.__name__] = test
+
+
+make_tests()
+
+
+# --- of some of them ---
+
+def test_jobs_are_spread_over_workers():
+    """With several slots each, half of the jobs go to each of two workers."""
+    with MODELS["thread"].daemon(workers=2) as d:
+        ids = [d.submit("sleep", {"seconds": 30}) for _ in range(SLOTS)]
+        for id in ids:
+            d.await_state(id, "running")
+        assert sorted(len(w["jobs"]) for w in d.workers()) == [SLOTS // 2] * 2
+        for id in ids:
+            d.call("Cancel", id=id)
+
+
+def test_as_many_threads_as_can_be():
+    """Slots=128, by fork and as an image of its own."""
+    for method in "forkserver", "spawn":
+        with Daemon({"diag": diag(concurrency="thread", slots=128, min_workers=1,
+                                  start_method=method)}) as d:
+            ids = d.call("SubmitMany", jobs=[{"handler": "sleep", "args": {"seconds": 30}}] * 130,
+                         )["ids"]
+            until(lambda: d.status()["jobs"]["running"] == 128, "all slots are busy", 30)
+            for id in ids:
+                d.call("Cancel", id=id)
+            for id in ids:
+                assert d.wait(id)["state"] == "cancelled"
+
+
+def refusal(text, env=None):
+    """What broodd, check-config and a reload say of a pool file."""
+    said = []
+    d = Daemon({"diag": text}, start=False)
+    environment = {**d.environment(), **(env or {})}
+    done = subprocess.run([build("daemon", "ctl", "broodctl"), "check-config", d.path("config")],
+                          env=environment, capture_output=True, text=True, timeout=slow(20))
+    said.append((done.returncode, done.stderr))
+    done = subprocess.run(d.command(), env=environment, capture_output=True, text=True,
+                          timeout=slow(20), stdin=subprocess.DEVNULL)
+    said.append((done.returncode, done.stderr))
+    d.end()
+    with Daemon({"diag": diag()}) as d:
+        d.write_pool("diag", text)
+        with refused("ConfigInvalid") as e:
+            d.call("Reload")
+        said.append((1, "%s:%d: %s" % (e["file"], e["line"], e["message"])))
+        assert d.run("echo")["state"] == "succeeded"
+    return said
+
+
+def test_a_module_that_is_not_thread_safe():
+    """It is refused with file, line and words: at start, by check-config, at a reload."""
+    text = "[Pool]\nModule=moods.so\nMinWorkers=1\nConcurrency=thread\nSlots=2\n"
+    for status, words in refusal(text):
+        assert status == 1, words
+        assert "diag.pool:4: Concurrency=thread: expected process, since module moods does not " \
+            "declare that it is thread-safe (BROOD_THREAD_SAFE)" in words, words
+
+
+def test_a_module_without_interpreters():
+    text = "[Pool]\nModule=diag.so\nMinWorkers=1\nConcurrency=subinterpreter\nSlots=2\n"
+    for status, words in refusal(text):
+        assert status == 1, words
+        assert "diag.pool:4: Concurrency=subinterpreter: expected process or thread, since module" \
+            " diag has no interpreters" in words, words
+
+
+def test_other_users_jobs_are_not_named():
+    """A neighbour of another user is told that a job crashed, and not which; and nobody is shown
+    words that may be another's."""
+    pools = {"diag": diag(concurrency="thread", slots=SLOTS, min_workers=1)}
+    with Users(pools, conf="[Access]\nSubmit=*\n") as d, d.connect_as(ALICE) as alice, \
+            d.connect_as(BOB) as bob:
+        held = alice.call("Submit", job={"handler": "sleep", "args": {"seconds": 30}})["id"]
+        d.await_state(held, "running")
+        job = bob.call("Submit", job={"handler": "crash", "args": {}, "max_attempts": 1},
+                       wait=True)["job"]
+        assert "stderr_tail" not in job["attempts"][0], job
+        until(lambda: len(d.get(held)["attempts"]) == 2, "it is tried again")
+        words = alice.call("Get", id=held)["job"]["attempts"][0]["error"]
+        assert words.startswith("another job of its worker crashed: SIGSEGV; worker diag.0"), words
+        assert job["id"] not in words
+        alice.call("Cancel", id=held)
