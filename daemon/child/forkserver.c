@@ -11,7 +11,8 @@
  * since SIGKILL would keep it from doing so; while it loads the module, and may hang there, it has.
  *
  *     brood-forkserver                         by broodd, with the descriptors of process/forker.h
- *     brood-forkserver --check [--as=UID:GID[:GROUP…]] [--concurrency=MODEL] MODULE [NAME…]
+ *     brood-forkserver --check [--as=UID:GID[:GROUP…]] [--concurrency=MODEL[:HANDLER…]] MODULE
+ *                      [NAME…]
  *                                              prints the handlers that MODULE offers, or why not
  */
 
@@ -416,7 +417,7 @@ static int become(char *ids)
 static int usage(void)
 {
         fprintf(stderr, "usage: brood-forkserver --check [--as=UID:GID[:GROUP...]] "
-                        "[--concurrency=MODEL] MODULE [HANDLER...]\n");
+                        "[--concurrency=MODEL[:HANDLER...]] MODULE [HANDLER...]\n");
         return 2;
 }
 
@@ -432,22 +433,39 @@ static char *take_option(char ***words, const char *option)
         return word + n;
 }
 
+/* MODEL:HANDLER:…, of the handlers that the pool will have; without any: of all. */
+static int check_model(const BroodModule *module, char *text, char *error, size_t size)
+{
+        char *handlers[256] = { NULL }, *rest = NULL;
+        size_t n = 0;
+        Preparation p;
+
+        preparation_init(&p);
+        p.concurrency = text ? strtok_r(text, ":", &rest) : NULL;
+        while (p.concurrency && n + 1 < ELEMENTS(handlers) &&
+               (handlers[n] = strtok_r(NULL, ":", &rest)))
+                n++;
+        p.handlers = handlers;
+        return p.concurrency ? module_check_concurrency(&p, module, error, size) : 0;
+}
+
 static int check_module(char **words)
 {
+        char error[1024], *ids, *model;
         const BroodModule *module;
-        char error[1024], *ids;
         Preparation p;
 
         if (!take_option(&words, "--check"))
                 return usage();
         preparation_init(&p);
         ids = take_option(&words, "--as=");
-        p.concurrency = take_option(&words, "--concurrency=");
+        model = take_option(&words, "--concurrency=");
         if (!*words || (ids && become(ids) < 0))
                 return usage();
         p.module = words[0];
         p.handlers = words + 1;
-        if (module_open(&p, &module, error, sizeof(error)) < 0) {
+        if (module_find(&p, &module, error, sizeof(error)) < 0 ||
+            check_model(module, model, error, sizeof(error)) < 0) {
                 fprintf(stderr, "%s\n", error);
                 return 1;
         }

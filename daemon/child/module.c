@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -31,7 +32,7 @@ static bool offers(const BroodModule *module, const char *name)
 
 static int check_table(const BroodModule *module, const char *path, char *error, size_t size)
 {
-        if (module->abi != BROOD_MODULE_ABI)
+        if (module->abi != BROOD_MODULE_ABI && module->abi != 1)
                 return refuse(error, size, "%s: is made for module ABI %u, this brood has %d", path,
                               module->abi, BROOD_MODULE_ABI);
         if (module->size < sizeof(BroodModule))
@@ -40,16 +41,79 @@ static int check_table(const BroodModule *module, const char *path, char *error,
                               module->size, sizeof(BroodModule));
         if (!module->name || !module->handlers || !module->handlers[0].name)
                 return refuse(error, size, "%s: its brood_module has no name or no handlers", path);
+        return 0;
+}
+
+static int check_functions(const BroodModule *module, const char *path, char *error, size_t size)
+{
         for (const BroodHandler *h = module->handlers; h->name; h++)
-                if (!h->run)
+                if (!h->run && !h->start)
                         return refuse(error, size, "%s: handler '%s' has no function", path,
                                       h->name);
         return 0;
 }
 
+/* A handler as ABI 1 has it: without a start function. */
+typedef struct OldHandler {
+        const char *name;
+        int (*run)(BroodJob *job);
+        const char *summary;
+} OldHandler;
+
+/* The same module with a table of today's. It stays for good, as the module does. */
+static int upgrade(const BroodModule **module, char *error, size_t size)
+{
+        const OldHandler *old = (const void *)(*module)->handlers;
+        BroodModule *new = calloc(1, sizeof(*new));
+        BroodHandler *handlers;
+        size_t n = 0;
+
+        while (old[n].name)
+                n++;
+        handlers = calloc(n + 1, sizeof(*handlers));
+        if (!new || !handlers) {
+                free(new);
+                free(handlers);
+                return refuse(error, size, "no memory for the module");
+        }
+        for (size_t i = 0; i < n; i++)
+                handlers[i] = (BroodHandler){ .name = old[i].name, .run = old[i].run,
+                                              .summary = old[i].summary };
+        *new = **module;
+        new->abi = BROOD_MODULE_ABI;
+        new->handlers = handlers;
+        *module = new;
+        return 0;
+}
+
+static bool is_wanted(const Preparation *p, const char *name)
+{
+        for (char **one = p->handlers; one && *one; one++)
+                if (strcmp(*one, name) == 0)
+                        return true;
+        return !p->handlers || !*p->handlers;
+}
+
+/* Has each handler that is asked for the function that is called? */
+static int check_way(const Preparation *p, const BroodModule *module, bool async, char *error,
+                     size_t size)
+{
+        for (const BroodHandler *h = module->handlers; h->name; h++) {
+                if (!is_wanted(p, h->name) || (async ? h->start != NULL : h->run != NULL))
+                        continue;
+                return refuse(error, size,
+                              "Concurrency=%s: expected %s, since handler '%s' of module %s has "
+                              "only %s function (brood/async.h)",
+                              p->concurrency ? p->concurrency : "process",
+                              async ? "process or thread, or other Handlers=" : "async", h->name,
+                              module->name, async ? "a run" : "a start");
+        }
+        return 0;
+}
+
 /* Can it do what Concurrency= asks for? The words begin with the setting: its line is to be found.
  */
-static int check_concurrency(const Preparation *p, const BroodModule *module, char *error,
+int module_check_concurrency(const Preparation *p, const BroodModule *module, char *error,
                              size_t size)
 {
         const char *model = p->concurrency ? p->concurrency : "process";
@@ -64,9 +128,7 @@ static int check_concurrency(const Preparation *p, const BroodModule *module, ch
                               "Concurrency=subinterpreter: expected process or thread, since "
                               "module %s has no interpreters (BROOD_SUBINTERPRETERS)",
                               module->name);
-        if (strcmp(model, "async") == 0)
-                return refuse(error, size, "Concurrency=async: this version does not have it");
-        return 0;
+        return check_way(p, module, strcmp(model, "async") == 0, error, size);
 }
 
 static int check_handlers(const Preparation *p, const BroodModule *module, char *error, size_t size)
@@ -90,14 +152,18 @@ static int load(const Preparation *p, const BroodModule **ret, char *error, size
         const char *path = p->module;
         void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         const BroodModule *module = handle ? dlsym(handle, "brood_module") : NULL;
+        int r;
 
         if (!module)
                 return refuse_file(p, error, size);
+        r = check_table(module, path, error, size);
+        if (r == 0 && module->abi == 1)
+                r = upgrade(&module, error, size);
         *ret = module;
-        return check_table(module, path, error, size);
+        return r < 0 ? r : check_functions(module, path, error, size);
 }
 
-int module_open(const Preparation *p, const BroodModule **ret, char *error, size_t size)
+int module_find(const Preparation *p, const BroodModule **ret, char *error, size_t size)
 {
         int r = 0;
 
@@ -105,9 +171,14 @@ int module_open(const Preparation *p, const BroodModule **ret, char *error, size
                 *ret = exec_module(p);
         else
                 r = load(p, ret, error, size);
-        if (r == 0)
-                r = check_handlers(p, *ret, error, size);
-        return r < 0 ? r : check_concurrency(p, *ret, error, size);
+        return r < 0 ? r : check_handlers(p, *ret, error, size);
+}
+
+int module_open(const Preparation *p, const BroodModule **ret, char *error, size_t size)
+{
+        int r = module_find(p, ret, error, size);
+
+        return r < 0 ? r : module_check_concurrency(p, *ret, error, size);
 }
 
 int module_init(const BroodModule *module, const json_t *settings, char *error, size_t size)

@@ -2,6 +2,7 @@
 
 #include "child/worker_main.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,12 +10,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/entropy.h"
 #include "child/job_group.h"
 #include "child/output_log.h"
 #include "process/forker.h"
 #include "process/orphans.h"
+#include "worker/async.h"
 #include "worker/serve.h"
 
 static int can_not(const char *what, int r)
@@ -62,6 +65,40 @@ static void open_logs(Logs *l, const Preparation *p, const WorkerFds *fds)
         }
 }
 
+/* Beside our program; NULL with why, if it can not be loaded. */
+static const AsyncLoop *load_loop(const char **why)
+{
+        char path[4096];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/brood-async.so"));
+        const AsyncLoop *loop;
+        char *slash;
+        void *handle;
+
+        *why = "/proc/self/exe can not be read";
+        if (n < 0)
+                return NULL;
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        memcpy(slash, "/brood-async.so", sizeof("/brood-async.so")); /* the room was kept */
+        handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        loop = handle ? dlsym(handle, ASYNC_LOOP) : NULL;
+        *why = loop ? "it is of another build" : dlerror();
+        return loop && loop->abi == ASYNC_LOOP_ABI ? loop : NULL;
+}
+
+/* Now, after the fork: fork servers are to be small. */
+static bool find_loop(const Preparation *p, WorkerOptions *options)
+{
+        const char *why;
+
+        if (!p->concurrency || strcmp(p->concurrency, "async") != 0)
+                return true;
+        options->loop = load_loop(&why);
+        if (!options->loop)
+                fprintf(stderr, "<3>a worker can not load its event loop: %s\n", why);
+        return options->loop != NULL;
+}
+
 int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds *fds)
 {
         SlotPage *pages = mmap(NULL, fds->n_slots * sizeof(*pages), PROT_READ | PROT_WRITE,
@@ -87,6 +124,8 @@ int worker_main(const Preparation *p, const BroodModule *module, const WorkerFds
         if (r < 0)
                 return can_not("become a subreaper", r);
         (void)signal(SIGPIPE, SIG_IGN); /* a command may close its stdin before it has read all */
+        if (!find_loop(p, &options))
+                return 1;
         job_group_init(fds->group);
         entropy_forget();
         return worker_serve(&options);

@@ -56,11 +56,21 @@ static void write_as(const Identity *who, char *to, size_t size)
                 n += snprintf(to + n, size - (size_t)n, ":%s", *g);
 }
 
+/* "--concurrency=MODEL:HANDLER…". */
+static void write_model(const PoolSettings *pool, char *to, size_t size)
+{
+        size_t n = (size_t)snprintf(to, size, "--concurrency=%s",
+                                    concurrency_name(pool->concurrency));
+
+        for (char **h = pool->handlers; h && *h && n + strlen(*h) + 1 < size; h++)
+                n += (size_t)snprintf(to + n, size - n, ":%s", *h);
+}
+
 static int run_forkserver(const char *module, const PoolSettings *pool, int out, int err,
                           pid_t *ret)
 {
         const char *directory = secure_getenv("BROOD_LIBEXEC");
-        char path[4096], as[1024], model[64], *argv[8] = { path, (char *)"--check" };
+        char path[4096], as[1024], model[8192], *argv[8] = { path, (char *)"--check" };
         posix_spawn_file_actions_t actions;
         unsigned n = 2;
         int r;
@@ -68,8 +78,7 @@ static int run_forkserver(const char *module, const PoolSettings *pool, int out,
         write_as(&pool->identity, as, sizeof(as));
         if (*as)
                 argv[n++] = as;
-        (void)snprintf(model, sizeof(model), "--concurrency=%s",
-                       concurrency_name(pool->concurrency));
+        write_model(pool, model, sizeof(model));
         argv[n++] = model;
         argv[n] = (char *)module;
         (void)snprintf(path, sizeof(path), "%s/brood-forkserver",

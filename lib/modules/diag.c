@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "brood/handler.h"
+#include "brood/async.h"
 
 static int echo(BroodJob *job)
 {
@@ -175,16 +175,71 @@ static int output(BroodJob *job)
         return brood_job_result_json(job, json_pack("{s:I}", "times", n));
 }
 
+/* --- for Concurrency=async --- */
+
+/* What is done at once needs no waiting. */
+static int start_and_end(BroodJob *job, int (*run)(BroodJob *job))
+{
+        (void)run(job);
+        brood_job_complete(job);
+        return 0;
+}
+
+#define AT_ONCE(run)                                                                               \
+        static int run##_start(BroodJob *job)                                                      \
+        {                                                                                          \
+                return start_and_end(job, run);                                                    \
+        }
+AT_ONCE(echo)
+AT_ONCE(spin)
+AT_ONCE(crash)
+AT_ONCE(exit_run)
+AT_ONCE(fail)
+AT_ONCE(leak)
+AT_ONCE(progress)
+AT_ONCE(output)
+
+static void slept(BroodJob *job, void *context)
+{
+        (void)brood_job_result_json(job, json_pack("{s:f}", "seconds", seconds(job)));
+        brood_job_complete(job);
+}
+
+static void woken(BroodJob *job, void *context)
+{
+        (void)brood_job_fail(job, 1, NULL, "was woken: somebody asked for the end");
+        brood_job_complete(job);
+}
+
+static int sleep_start(BroodJob *job)
+{
+        double wanted = seconds(job);
+        int r;
+
+        if (wanted < 0)
+                return 1;
+        r = brood_async_after(job, (int64_t)(wanted * 1e6), slept, NULL);
+        if (r == 0)
+                r = brood_async_on_cancel(job, woken, NULL);
+        return r < 0 ? brood_job_fail(job, 1, NULL, "can not wait: %s", strerror(-r)) : 0;
+}
+
+#define HANDLER(handler, function, words)                                                          \
+        { .name = handler, .run = function, .summary = words, .start = function##_start }
+
 static const BroodHandler handlers[] = {
-        { .name = "echo", .run = echo, .summary = "returns its arguments" },
-        { .name = "sleep", .run = sleep_run, .summary = "waits `seconds`; can be cancelled" },
-        { .name = "spin", .run = spin, .summary = "is busy for `seconds`; hears nothing" },
-        { .name = "crash", .run = crash, .summary = "ends its worker by `signal`" },
-        { .name = "exit", .run = exit_run, .summary = "ends its worker with `status`" },
-        { .name = "fail", .run = fail, .summary = "fails with `message`, `retry` or not" },
-        { .name = "leak", .run = leak, .summary = "takes `bytes` and never gives them back" },
-        { .name = "progress", .run = progress, .summary = "reports progress `steps` times" },
-        { .name = "output", .run = output, .summary = "writes `stdout`, `stderr`, `times` over" },
+        HANDLER("echo", echo, "returns its arguments"),
+        { .name = "sleep",
+          .run = sleep_run,
+          .summary = "waits `seconds`; can be cancelled",
+          .start = sleep_start },
+        HANDLER("spin", spin, "is busy for `seconds`; hears nothing"),
+        HANDLER("crash", crash, "ends its worker by `signal`"),
+        HANDLER("exit", exit_run, "ends its worker with `status`"),
+        HANDLER("fail", fail, "fails with `message`, `retry` or not"),
+        HANDLER("leak", leak, "takes `bytes` and never gives them back"),
+        HANDLER("progress", progress, "reports progress `steps` times"),
+        HANDLER("output", output, "writes `stdout`, `stderr`, `times` over"),
         { 0 },
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The threads of a worker: one for each slot (slot.c), and one (watch.c) that sleeps on the control
- * connection and the sentinel, because those must be heard in the middle of a handler. The main
- * thread is that of the first slot, on which the worker is prepared; the others begin after it. */
+/* The threads of a worker: one for each slot (slot.c), or one loop for all (async.c); and one
+ * (watch.c) that sleeps on the control connection and the sentinel, because those must be heard in
+ * the middle of a handler. The main thread is that of the first slot, on which the worker is
+ * prepared; the others begin after it. */
 
 #include "worker/serve.h"
 
@@ -36,7 +37,7 @@ static void *serve_slot(void *context)
 
 int worker_start_threads(Worker *w)
 {
-        while (w->n_threads + 1 < w->n_slots) {
+        while (!w->loop && w->n_threads + 1 < w->n_slots) {
                 WorkerSlot *s = &w->slots[w->n_threads + 1];
                 int e = pthread_create(&s->thread, NULL, serve_slot, s);
 
@@ -50,25 +51,33 @@ int worker_start_threads(Worker *w)
         return 0;
 }
 
-/* The main thread's part. Returns 0 or negative. */
-static int serve(Worker *w)
+/* The first slot's in this thread, the others in theirs. */
+static int serve_threads(Worker *w)
 {
-        int r;
+        int r = watch_start(w);
 
-        if (w->n_slots > 1) {
-                crash_install();
-                crash_thread_begin(w->slots[0].page);
-        }
-        (void)hash_bytes("", 0); /* it draws its key, while there is one thread */
-        r = watch_start(w);
         if (r < 0)
                 return r;
         worker_slot_serve(&w->slots[0]);
         for (unsigned i = 1; i <= w->n_threads; i++)
                 pthread_join(w->slots[i].thread, NULL);
         watch_stop(w);
+        return 0;
+}
+
+/* Returns 0 or negative. */
+static int serve(Worker *w)
+{
+        int r;
+
+        (void)hash_bytes("", 0); /* it draws its key, while there is one thread */
+        if (w->n_slots > 1) {
+                crash_install();
+                crash_thread_begin(w->loop ? NULL : w->slots[0].page);
+        }
+        r = w->loop ? async_serve(w) : serve_threads(w);
         crash_thread_end();
-        return atomic_load(&w->error);
+        return r < 0 ? r : atomic_load(&w->error);
 }
 
 static void worker_free(Worker *w)
@@ -94,6 +103,8 @@ static int worker_new(Worker **ret, const WorkerOptions *options)
         w->sentinel = options->sentinel;
         w->module = options->module;
         w->max_message = options->max_message;
+        w->loop = options->loop;
+        w->wake_fd = -1;
         r = varlink_interface_new(&w->interface, SLICE(IO_BROOD_WORKER_TEXT), error, sizeof(error));
         while (r == 0 && w->n_slots < options->n_slots) {
                 r = worker_slot_init(&w->slots[w->n_slots], w, w->n_slots, options);

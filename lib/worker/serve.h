@@ -10,6 +10,7 @@
 #include "worker/slot_page.h"
 
 struct JobLog;
+struct AsyncLoop;
 
 typedef struct WorkerOptions {
         const int *slots;  /* connected sockets, one for each slot: so many jobs at a time */
@@ -19,6 +20,7 @@ typedef struct WorkerOptions {
         SlotPage *pages;   /* one for each slot */
         const BroodModule *module;
         size_t max_message;
+        const struct AsyncLoop *loop; /* see worker/async.h; NULL: a thread for each slot */
         const struct JobLog *const *logs; /* one for each slot, see worker/job.h; NULL: none */
 } WorkerOptions;
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -240,12 +241,24 @@ static void answer_recalled(WorkerSlot *s, VarlinkCall *call)
         pthread_mutex_unlock(&s->out_lock);
 }
 
+void worker_slot_finish(WorkerSlot *s, HandlerSpeed *speed, usec_t began)
+{
+        BroodJob *job = &s->job;
+
+        job_end_output(job);
+        leave(s);
+        note_speed(speed, clock_monotonic() - began);
+        write_answer(s, job);
+        job_clear(job);
+        s->call = NULL;
+}
+
 static void run(WorkerSlot *s, VarlinkCall *call, const VarlinkScan *scan, const VarlinkNode *in)
 {
         Slice name = varlink_slice(scan, varlink_field(scan, in, IO_BROOD_WORKER_RUN_IN_HANDLER));
         HandlerSpeed *h = find_handler(s, name);
         BroodJob *job = &s->job;
-        usec_t start, end;
+        usec_t start;
 
         if (!h) {
                 close_fds(s);
@@ -263,15 +276,13 @@ static void run(WorkerSlot *s, VarlinkCall *call, const VarlinkScan *scan, const
         start = clock_monotonic();
         fill_job(s, job, h->handler->name, scan, in, start);
         enter(s, job);
+        if (s->worker->loop) {
+                async_start(s, h);
+                return;
+        }
         if (h->handler->run(job) != 0 && !job->failed)
                 (void)job_fail_kind(job, NULL, 1, NULL, "the handler failed without saying why");
-        job_end_output(job);
-        leave(s);
-        end = clock_monotonic();
-        note_speed(h, end - start);
-        write_answer(s, job);
-        job_clear(job);
-        s->call = NULL;
+        worker_slot_finish(s, h, start);
 }
 
 /* Each slot learns for itself how long they take. */
@@ -387,15 +398,14 @@ static void on_slot_call(VarlinkServer *server, VarlinkCall *call, const Varlink
 }
 
 /* Reads once and works on what came. Returns 1 to go on, 0 at the end, or -errno. */
-static int turn(WorkerSlot *s)
+static int hear(WorkerSlot *s, int flags)
 {
         size_t n_fds = JOB_FDS - s->n_fds;
-        ssize_t n;
-        int r = worker_slot_flush(s);
+        ssize_t n = fd_receive(s->fd, s->bytes, READ_SIZE, s->fds + s->n_fds, &n_fds, flags);
+        int r;
 
-        if (r < 0)
-                return r;
-        n = fd_receive(s->fd, s->bytes, READ_SIZE, s->fds + s->n_fds, &n_fds, 0);
+        if (n == -EAGAIN)
+                return 1;
         if (n <= 0)
                 return (int)n;
         s->n_fds += (unsigned)n_fds;
@@ -403,6 +413,24 @@ static int turn(WorkerSlot *s)
         if (r < 0 || s->worker->broken)
                 return r < 0 ? r : worker_slot_flush(s);
         return 1;
+}
+
+int worker_slot_turn(WorkerSlot *s)
+{
+        int r = varlink_server_feed(&s->server, "", 0); /* what stood behind another run */
+
+        if (r == 0)
+                r = hear(s, MSG_DONTWAIT);
+        if (r > 0 && worker_slot_flush(s) < 0)
+                return -EPIPE;
+        return r;
+}
+
+static int turn(WorkerSlot *s)
+{
+        int r = worker_slot_flush(s);
+
+        return r < 0 ? r : hear(s, 0);
 }
 
 void worker_slot_serve(WorkerSlot *s)
@@ -443,7 +471,8 @@ int worker_slot_init(WorkerSlot *s, Worker *w, unsigned number, const WorkerOpti
         s->service = (VarlinkService){ .vendor = "brood", .product = "brood-worker",
                                        .version = BROOD_VERSION, .url = "",
                                        .too_large = "io.brood.Worker.BadArguments",
-                                       .call = on_slot_call };
+                                       .call = on_slot_call,
+                                       .max_outstanding = w->loop ? 1 : 0 };
         pthread_mutex_init(&s->out_lock, NULL);
         pthread_mutex_init(&s->job_lock, NULL);
         init_job(s, options);

@@ -49,6 +49,8 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
         if (found)
                 job_cancel(s->current, reason);
         pthread_mutex_unlock(&s->job_lock);
+        if (found)
+                async_wake(s->worker);
         return found;
 }
 

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "varlink/service.h"
+#include "worker/async.h"
 #include "worker/job.h"
 #include "worker/serve.h"
 
@@ -48,6 +49,8 @@ typedef struct WorkerSlot {
         int fds[JOB_FDS]; /* came with the message that is being read */
         unsigned n_fds;
 
+        AsyncSlot async;
+
         pthread_mutex_t out_lock;
         _Atomic usec_t unsent_since; /* under out_lock for writing; 0: nothing waits */
 
@@ -73,6 +76,10 @@ typedef struct Worker {
         int stop_fd; /* an eventfd: the slots are done */
         _Atomic bool leaving;
 
+        const AsyncLoop *loop; /* of the main thread; NULL: each slot has a thread */
+        int wake_fd;           /* an eventfd: a job was cancelled */
+        AsyncEvent *wake_event;
+
         unsigned n_threads; /* beside the main one */
         unsigned n_slots;
         WorkerSlot slots[];
@@ -85,6 +92,13 @@ void worker_slot_fini(WorkerSlot *slot);
 
 /* Serves it up to its end. */
 void worker_slot_serve(WorkerSlot *slot);
+
+/* Reads what is there, and works on it, without waiting. Returns 1 to go on, 0 at the end, or
+ * -errno. */
+int worker_slot_turn(WorkerSlot *slot);
+
+/* The handler is done with the job: it is answered. */
+void worker_slot_finish(WorkerSlot *slot, HandlerSpeed *speed, usec_t began);
 
 /* Sends the answers that are ready. Any thread. Returns 0 or -errno. */
 int worker_slot_flush(WorkerSlot *slot);

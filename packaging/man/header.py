@@ -203,7 +203,7 @@ def page(version, path):
         for names, said in python:
             out += ", ".join("*%s*()" % n for n in names) + "\n"
             out += "\t" + escaped(", ".join(said)) + "\n\n"
-    others = [n for n in ("client", "connection", "handler", "pool", "process", "queue",
+    others = [n for n in ("async", "client", "connection", "handler", "pool", "process", "queue",
                           "semaphore", "shared") if n != name]
     return out + "# SEE ALSO\n\n" + ", ".join("*brood_%s*(3)" % n for n in others) + \
         ", *broodd*(8), *io.brood*(7)\n"

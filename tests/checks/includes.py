@@ -25,6 +25,7 @@ LAYERS = [
     ("lib", ["lib"]),
     ("daemon/core", ["lib/base"]),
     ("daemon/settings", ["lib", "config/settings.def"]),
+    ("daemon/async", ["lib"]),
     ("daemon/child", ["lib", "daemon/ops/journal", "daemon/ops/message_ids"]),
     ("daemon/ctl", ["lib", "daemon/settings", "daemon/store/tools", "daemon/store/schema",
                     "daemon/ops/board_read", "daemon/ops/board_layout"]),
@@ -34,7 +35,7 @@ LAYERS = [
                 *SUPERVISOR]),
 ]
 
-EVENT = ["lib/varlink/event.", "daemon/supervisor.", "daemon/lifecycle."] + [
+EVENT = ["lib/varlink/event.", "daemon/async/", "daemon/supervisor.", "daemon/lifecycle."] + [
     part + "/" for part in SUPERVISOR]
 
 # Core is pure: it decides, and makes no system call and reads no clock.

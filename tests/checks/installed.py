@@ -23,6 +23,7 @@ etc/brood/brood.conf
 etc/brood/pools/celsius.pool
 etc/brood/pools/exec.pool
 etc/brood/recurring/
+include/brood/async.h
 include/brood/client.h
 include/brood/connection.h
 include/brood/handler.h
@@ -47,6 +48,7 @@ lib/systemd/user/broodd.service
 lib/systemd/user/broodd.socket
 lib/sysusers.d/brood.conf
 lib/tmpfiles.d/brood.conf
+libexec/brood/brood-async.so
 libexec/brood/brood-forkserver
 libexec/brood/brood-inspect
 libexec/brood/brood-worker
@@ -68,6 +70,7 @@ PYTHON_SOURCES = os.path.join(ROOT, "lib", "python", "brood")
 PROMISED_OF = {
     "packaging/man": """
 share/man/man1/broodctl.1
+share/man/man3/brood_async.3
 share/man/man3/brood_client.3
 share/man/man3/brood_connection.3
 share/man/man3/brood_handler.3

@@ -6,7 +6,8 @@ import re
 
 from harness import build, source, unless
 
-HEADERS = ("client", "connection", "handler", "pool", "process", "queue", "semaphore", "shared")
+HEADERS = ("async", "client", "connection", "handler", "pool", "process", "queue", "semaphore",
+           "shared")
 PAGES = ("broodctl.1", "brood.conf.5", "brood.pool.5", "io.brood.7", "broodd.8",
          *("brood_%s.3" % name for name in HEADERS))
 

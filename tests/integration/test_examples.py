@@ -189,6 +189,20 @@ def shared_names():
     return names
 
 
+def test_nap():
+    """A handler that waits on the loop: many at a time, and a cancel that wakes one."""
+    text = pool("nap", example("nap.so"), concurrency="async", slots=20, min_workers=1)
+    with Daemon({"nap": text}) as d:
+        ids = [d.submit("nap", {"seconds": 0.2}) for _ in range(20)]
+        held = d.submit("nap", {"seconds": 30})
+        for id in ids:
+            assert d.wait(id)["result"] == {"slept": True}
+        d.await_state(held, "running")
+        d.call("Cancel", id=held)
+        assert d.wait(held)["state"] == "cancelled"
+        assert d.run("nap", {"seconds": -1})["state"] == "failed"
+
+
 def test_nothing_is_left_of_a_program_that_is_killed():
     """The parent is killed at some moment: its children end, and nothing with a name is left."""
     before = shared_names()
@@ -274,6 +288,6 @@ def test_every_example_builds_against_the_installed_library():
     unless(not SANITIZED, "a program without sanitizers cannot be linked with such a library")
     with installed() as (root, env):
         for path in sorted(glob.glob(source("lib", "examples", "*.c"))):
-            kind = ["-shared", "-fPIC"] if path.endswith("hello.c") else []
+            kind = ["-shared", "-fPIC"] if path.endswith(("hello.c", "nap.c")) else []
             run("sh", "-c", 'cc -Wall -Werror "$@" $(pkg-config --cflags --libs brood)', "cc",
                 *kind, path, "-o", os.path.join(root, "program"), env=env)

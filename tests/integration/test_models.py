@@ -10,17 +10,18 @@ import os
 import signal
 import subprocess
 
-from harness import Daemon, build, diag, refused, slow, until, wait_gone
+from harness import Daemon, build, command_line, diag, pool, refused, slow, until, wait_gone
 from users import ALICE, BOB, Users
 
 SLOTS = 4
 
 
 class Model:
-    """How a pool is made whose jobs run as this model says; `shared`: several in one process."""
+    """How a pool is made whose jobs run as this model says; `shared`: several in one process;
+    `loop`: and in one thread, so that who does not wait keeps all others waiting."""
 
-    def __init__(self, shared, **keys):
-        self.shared, self.keys = shared, keys
+    def __init__(self, shared, loop=False, **keys):
+        self.shared, self.loop, self.keys = shared, loop, keys
 
     def daemon(self, workers=1, slots=SLOTS, **keys):
         given = {"min_workers": workers if self.shared else workers * slots, **self.keys}
@@ -36,6 +37,8 @@ MODELS = {
     "spawn": Model(False, start_method="spawn"),
     "thread": Model(True, concurrency="thread"),
     "thread_spawn": Model(True, concurrency="thread", start_method="spawn"),
+    "async": Model(True, True, concurrency="async"),
+    "async_spawn": Model(True, True, concurrency="async", start_method="spawn"),
 }
 
 
@@ -130,7 +133,7 @@ def case_cancel_that_is_not_heard(model):
         deaf = d.submit("spin", {"seconds": 60})
         pid = d.worker_of(deaf)["pid"]
         d.await_state(held, "running")
-        if model.shared:
+        if model.shared and not model.loop:
             d.call("Cancel", id=deaf)
             assert d.run("sleep", {"seconds": 0.5})["state"] == "succeeded"
             assert d.get(deaf)["state"] == "running" and d.worker_of(deaf)["pid"] == pid
@@ -455,3 +458,128 @@ def test_other_users_jobs_are_not_named():
         assert words.startswith("another job of its worker crashed: SIGSEGV; worker diag.0"), words
         assert job["id"] not in words
         alice.call("Cancel", id=held)
+
+
+def test_a_handler_without_the_function_that_is_called():
+    """Only `run` in an async pool, only `start` in another one: refused; Handlers= may leave it
+    out."""
+    head = "[Pool]\nModule=loops.so\nMinWorkers=1\nSpareWorkers=0\n"
+    cases = [
+        (head + "Concurrency=async\nSlots=2\n",
+         "diag.pool:5: Concurrency=async: expected process or thread, or other Handlers=, since "
+         "handler 'plain' of module loops has only a run function (brood/async.h)"),
+        (head + "Concurrency=async\nHandlers=child plain\n",
+         "diag.pool:5: Concurrency=async: expected process or thread, or other Handlers=, since "
+         "handler 'plain'"),
+        (head + "Handlers=child\n",
+         "diag.pool:5: Concurrency=process: expected async, since handler 'child' of module loops "
+         "has only a start function (brood/async.h)"),
+    ]
+    for text, expected in cases:
+        for status, words in refusal(text):
+            assert status == 1 and expected in words, words
+    with Daemon({"loops": head + "Handlers=plain\n"}) as d:
+        assert d.run("plain")["state"] == "succeeded"
+
+
+WAITING = "child pipe base twice deaf stuck"
+
+
+def waiting(slots=8, **keys):
+    return {"loops": pool(WAITING, "loops.so", concurrency="async", slots=slots, min_workers=1,
+                          spare_workers=0, kill_after="200ms", backoff="10ms", **keys)}
+
+
+def test_a_hundred_at_a_time():
+    """Slots=100: a hundred jobs sleep in one worker, in one thread."""
+    with Daemon({"diag": diag(concurrency="async", slots=100, min_workers=1)}) as d:
+        pid = d.pids()[0]
+        ids = d.call("SubmitMany", jobs=[{"handler": "sleep", "args": {"seconds": 1}}] * 100)["ids"]
+        until(lambda: d.status()["jobs"]["running"] == 100, "all run")
+        assert len(os.listdir("/proc/%d/task" % pid)) == 2  # the loop's, and the one that watches
+        for id in ids:
+            job = d.wait(id)
+            assert (job["state"], job["attempts"][0]["pid"]) == ("succeeded", pid), job
+        first = min(job["attempts"][0]["ended_usec"] for job in map(d.get, ids))
+        last = max(job["attempts"][0]["started_usec"] for job in map(d.get, ids))
+        assert last < first, "all were in flight at once"
+
+
+def test_what_a_job_can_wait_for():
+    """Child processes, descriptors, timers, events of its own; many at once."""
+    with Daemon(waiting()) as d:
+        jobs = []
+        for i in range(10):
+            jobs += [({"argv": ["/bin/sh", "-c", "exit %d" % i]}, "child",
+                      {"status": i << 8, "ours": True}),
+                     ({"text": "hello %d" % i}, "pipe", {"read": "hello %d" % i}),
+                     ({}, "base", {"own": True}), ({}, "twice", {"at": "once"}),
+                     ({"seconds": 0.01}, "deaf", {})]
+        ids = [d.submit(handler, args) for args, handler, _ in jobs]
+        for id, (args, handler, expected) in zip(ids, jobs):
+            job = d.wait(id)
+            assert (job["state"], job["result"]) == ("succeeded", expected), (args, job)
+        assert d.pool_status("loops")["deaths"] == 0
+
+
+def test_a_cancel_is_an_event():
+    """A job that waits for a child hears of its cancel, and ends it; one that asked not to hear
+    goes on."""
+    with Daemon(waiting()) as d:
+        deaf = d.submit("deaf", {"seconds": 1})
+        held = d.submit("child", {"argv": ["/bin/sleep", "30"]})
+        d.await_state(held, "running")
+        until(lambda: any("sleep 30" in c for c in map(command_line, d.tree())), "the child")
+        d.call("Cancel", id=held)
+        job = d.wait(held)
+        assert (job["state"], job["attempts"][0]["outcome"]) == ("cancelled", "cancelled"), job
+        assert job["attempts"][0]["error"] == "cancelled: its child ended with %d" % signal.SIGTERM
+        d.await_state(deaf, "running")
+        d.call("Cancel", id=deaf)
+        assert d.wait(deaf)["state"] == "succeeded"
+        assert not any("sleep 30" in c for c in map(command_line, d.tree()))
+
+
+def test_a_timeout_is_an_event_too():
+    with Daemon(waiting()) as d:
+        job = d.run("child", {"argv": ["/bin/sleep", "30"]}, timeout_usec=100000, max_attempts=1)
+        assert job["attempts"][0]["outcome"] == "timeout", job
+        assert d.pool_status("loops")["deaths"] == 0
+
+
+def test_whose_callback_crashed():
+    """In a callback that the worker calls, the job is known; in one of the loop's own, nobody is
+    blamed alone."""
+    with Daemon(waiting(poison_deaths=1, breaker_deaths=0)) as d:
+        held = d.submit("deaf", {"seconds": 30}, max_attempts=9)
+        d.await_state(held, "running")
+        job = d.run("stuck", {"seconds": 0.05})
+        assert job["state"] == "quarantined", job
+        assert job["attempts"][0]["error"].startswith("its handler crashed: SIGABRT"), job
+        until(lambda: len(d.get(held)["attempts"]) == 2, "the other one is tried again")
+        assert d.get(held)["attempts"][0]["error"].startswith("another job of its worker crashed")
+        d.await_state(held, "running")
+        job = d.run("base", {"crash": True}, max_attempts=1)
+        assert job["attempts"][0]["error"].endswith("with one of 2 jobs that it had"), job
+        assert d.wait(held)["state"] == "quarantined"
+
+
+def test_fork_servers_have_no_loop():
+    """libevent is where the jobs wait, and nowhere above."""
+    def has_libevent(pid):
+        with open("/proc/%d/maps" % pid, encoding="ascii") as f:
+            return "libevent" in f.read()
+    with Daemon({"diag": diag(concurrency="async", slots=2, min_workers=1)}) as d:
+        assert not any(map(has_libevent, d.fork_servers()))
+        assert all(map(has_libevent, d.pids()))
+
+
+def test_a_module_of_the_first_abi():
+    """Its table has no start functions: it is read as it was written."""
+    elder = "[Pool]\nModule=elder.so\nMinWorkers=1\nSpareWorkers=0\n"
+    for text in elder, elder + "Concurrency=thread\nSlots=2\n", elder + "StartMethod=spawn\n":
+        with Daemon({"elder": text}) as d:
+            assert d.run("elder")["result"] == {"n": 1}
+            assert d.run("elder2")["result"] == {"n": 2}
+    for status, words in refusal(elder + "Concurrency=async\n"):
+        assert status == 1 and "Concurrency=async: expected process" in words, words

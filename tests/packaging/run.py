@@ -137,7 +137,8 @@ def test_files_are_in_their_packages(p):
                   r" /usr/share/doc/broodd/recurring/example\.conf"
                   r" /usr/share/doc/broodd/copyright",
         "libbrood0": r"/usr/lib/[^/]+/libbrood\.so\.0 /usr/lib/[^/]+/libbrood\.so\.0\.\d+\.\d+",
-        "libbrood-dev": r"/usr/include/brood/client\.h /usr/include/brood/handler\.h"
+        "libbrood-dev": r"/usr/include/brood/async\.h"
+                        r" /usr/include/brood/client\.h /usr/include/brood/handler\.h"
                         r" /usr/include/brood/connection\.h /usr/include/brood/pool\.h"
                         r" /usr/include/brood/process\.h /usr/include/brood/queue\.h"
                         r" /usr/include/brood/semaphore\.h /usr/include/brood/shared\.h"

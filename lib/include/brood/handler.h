@@ -35,7 +35,7 @@ extern "C" {
 
 typedef struct BroodJob BroodJob;
 
-#define BROOD_MODULE_ABI 1
+#define BROOD_MODULE_ABI 2 /* 1 was without `start`; modules of it are still taken */
 
 /* What a module promises, in BroodModule.flags. */
 #define BROOD_THREAD_SAFE 1u /* its handlers may run in several threads at a time */
@@ -46,6 +46,9 @@ typedef struct BroodHandler {
         const char *name;         /* what clients name in `handler` */
         int (*run)(BroodJob *job); /* returns 0, or non-zero after brood_job_fail() */
         const char *summary;      /* one line for people */
+        /* For Concurrency=async, see brood/async.h: begins the job and returns 0; or non-zero after
+         * brood_job_fail(), and then it is over. One of the two functions may be NULL. */
+        int (*start)(BroodJob *job);
 } BroodHandler;
 
 typedef struct BroodModule {
