@@ -217,7 +217,7 @@ static char *job_words(const Worker *w, const Slot *slot, const Job *job, char *
         if (c->signal)
                 (void)snprintf(to, size, "its handler crashed: %s; %s",
                                crash_name(c, signal, sizeof(signal)), words);
-        else if (!c->slot && c->n_jobs > 1)
+        else if (!c->slot && c->n_jobs > 1 && w->end == END_OUTSIDE)
                 (void)snprintf(to, size, "%s, with one of %u jobs that it had", words, c->n_jobs);
         else
                 (void)snprintf(to, size, "%s", words);

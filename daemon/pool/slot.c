@@ -308,10 +308,19 @@ static void start_ending(Slot *slot, bool force, usec_t now)
         act(slot, rung);
 }
 
+/* Until when the first run may go on; a cancel that was not heard does not change that. */
+static usec_t hard_timeout(const Slot *slot)
+{
+        const Job *job = slot->count ? slot_job(slot, 0) : NULL;
+
+        return job && timeout_of(job) ? usec_add(slot->since, timeout_of(job)) : USEC_INFINITY;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
         Slot *slot = context;
-        usec_t now = clock_steady();
+        usec_t now = clock_steady(), due = hard_timeout(slot);
+        bool shares = slot->worker->n_slots > 1 && !slot->timed_out;
 
         if (!slot->count)
                 return;
@@ -320,9 +329,14 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
                 start_ending(slot, false, now);
                 return;
         }
-        act(slot, ladder_climb(&slot->ladder, slot->worker->n_slots > 1 && !slot->timed_out,
-                               slot->worker->pool->settings->kill_after, now));
-        arm(slot, slot->ladder.next, now);
+        if (shares && now >= due) { /* it was only asked so far */
+                slot->timed_out = true;
+                slot->ladder.next = now;
+                shares = false;
+        }
+        act(slot, ladder_climb(&slot->ladder, shares, slot->worker->pool->settings->kill_after,
+                               now));
+        arm(slot, shares ? MIN(slot->ladder.next, due) : slot->ladder.next, now);
 }
 
 void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)

@@ -78,7 +78,7 @@ static void finish(WorkerSlot *s)
 static void go_on(WorkerSlot *s)
 {
         if (worker_slot_flush(s) < 0)
-                worker_leave(s->worker);
+                worker_end_slots(s->worker);
         if (s->async.event)
                 loop->activate(s->async.event);
         else if (is_over(s->worker))
@@ -336,7 +336,7 @@ static void on_readable(void *context)
                 atomic_store(&s->worker->error, r);
         loop->drop(s->async.event);
         s->async.event = NULL;
-        worker_leave(s->worker); /* no slot goes on without the others */
+        worker_end_slots(s->worker); /* no slot goes on without the others */
         if (is_over(s->worker))
                 loop->stop();
 }

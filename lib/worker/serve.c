@@ -18,7 +18,7 @@
 #include "worker/crash.h"
 #include "worker/worker.h"
 
-void worker_leave(Worker *w)
+void worker_end_slots(Worker *w)
 {
         atomic_store(&w->leaving, true);
         for (unsigned i = 0; i < w->n_slots; i++)

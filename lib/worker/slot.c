@@ -146,7 +146,7 @@ static void give_up_unless(WorkerSlot *s, bool good)
         if (good)
                 return;
         s->worker->broken = true;
-        worker_leave(s->worker);
+        worker_end_slots(s->worker);
 }
 
 static HandlerSpeed *find_handler(WorkerSlot *s, Slice name)
@@ -442,7 +442,7 @@ void worker_slot_serve(WorkerSlot *s)
         while (r > 0);
         if (r < 0)
                 atomic_store(&s->worker->error, r);
-        worker_leave(s->worker); /* no slot goes on without the others */
+        worker_end_slots(s->worker); /* no slot goes on without the others */
 }
 
 /* --- life --- */

@@ -93,7 +93,7 @@ static void on_control_call(VarlinkServer *server, VarlinkCall *call, const Varl
                 cancel(w, scan, varlink_node(scan, m->parameters));
                 break;
         case IO_BROOD_WORKER_LEAVE:
-                worker_leave(w);
+                worker_end_slots(w);
                 break;
         default:
                 varlink_invalid_parameter(call, "method");
@@ -152,7 +152,7 @@ static void *watch(void *context)
                 if (p[2].revents)
                         break;
                 if (p[1].revents && !hear_control(&c)) {
-                        worker_leave(w); /* nobody can speak to us any more */
+                        worker_end_slots(w); /* nobody can speak to us any more */
                         p[1].fd = -1;
                 }
         }

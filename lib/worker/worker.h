@@ -104,7 +104,7 @@ void worker_slot_finish(WorkerSlot *slot, HandlerSpeed *speed, usec_t began);
 int worker_slot_flush(WorkerSlot *slot);
 
 /* No slot gets another run: those that wait for one end. Any thread. */
-void worker_leave(Worker *w);
+void worker_end_slots(Worker *w);
 
 /* Prepare has been answered: the threads of the other slots begin. Returns 0 or -errno. */
 int worker_start_threads(Worker *w);

@@ -9,6 +9,7 @@ sleep, fail, crash, progress and output as diag.so has them.
 import os
 import signal
 import subprocess
+import sys
 
 from harness import Daemon, build, command_line, diag, pool, refused, slow, until, wait_gone
 from users import ALICE, BOB, Users
@@ -164,6 +165,17 @@ def case_hard_timeout(model):
                 in first["error"], first
         d.await_state(held, "running")
         d.call("Cancel", id=held)
+
+
+def case_cancel_and_timeout(model):
+    """A cancel that is not heard takes nothing from the timeout."""
+    with model.daemon(kill_after="100ms") as d:
+        deaf = d.submit("spin", {"seconds": 60}, timeout_usec=1000000, max_attempts=1)
+        d.await_state(deaf, "running")
+        d.call("Cancel", id=deaf)
+        job = d.wait(deaf)
+        assert (job["state"], len(job["attempts"])) == ("cancelled", 1), job
+        assert job["attempts"][0]["outcome"] == ("timeout" if model.shared else "cancelled"), job
 
 
 def case_progress(model):
@@ -583,3 +595,49 @@ def test_a_module_of_the_first_abi():
             assert d.run("elder2")["result"] == {"n": 2}
     for status, words in refusal(elder + "Concurrency=async\n"):
         assert status == 1 and "Concurrency=async: expected process" in words, words
+
+
+SEVERAL = r"""
+import json, os, socket, sys, threading, time
+door = socket.socket(fileno=3)
+
+def serve(c):
+    data = b""
+    while True:
+        while b"\0" in data:
+            text, _, data = data.partition(b"\0")
+            call = json.loads(text)
+            method, p = call["method"].rpartition(".")[2], call.get("parameters", {})
+            if method == "Prepare":
+                out = {"handlers": p["handlers"]}
+            elif method == "Run":
+                time.sleep(p["args"].get("seconds", 0))
+                out = {"result": {"thread": threading.get_native_id()}}
+            else:
+                out = {}
+            c.sendall(json.dumps({"parameters": out}).encode() + b"\0")
+            if method == "Leave":
+                os._exit(0)
+        more = c.recv(65536)
+        if not more:
+            os._exit(0)
+        data += more
+
+while True:
+    threading.Thread(target=serve, args=(door.accept()[0],)).start()
+"""
+
+
+def test_a_command_with_several_slots():
+    """It gets a connection for each slot, and serves them at the same time if it can."""
+    with Daemon(start=False) as d:
+        path = d.write("several.py", SEVERAL)
+        d.write_pool("diag", pool("nap", command="%s %s" % (sys.executable, path), slots=3,
+                                  concurrency="thread", min_workers=1, spare_workers=0))
+        d.start()
+        ids = [d.submit("nap", {"seconds": 0.5}) for _ in range(3)]
+        until(lambda: d.status()["jobs"]["running"] == 3, "all run")
+        jobs = [d.wait(id) for id in ids]
+        assert all(job["state"] == "succeeded" for job in jobs), jobs
+        assert len({job["result"]["thread"] for job in jobs}) == 3
+        assert len({job["attempts"][0]["pid"] for job in jobs}) == 1
