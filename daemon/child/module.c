@@ -60,7 +60,10 @@ typedef struct OldHandler {
         const char *summary;
 } OldHandler;
 
-/* The same module with a table of today's. It stays for good, as the module does. */
+/* The same module with a table of today's. It stays for good, as the module does, of which there is
+ * one in a process. */
+static BroodModule *upgraded;
+
 static int upgrade(const BroodModule **module, char *error, size_t size)
 {
         const OldHandler *old = (const void *)(*module)->handlers;
@@ -82,7 +85,7 @@ static int upgrade(const BroodModule **module, char *error, size_t size)
         *new = **module;
         new->abi = BROOD_MODULE_ABI;
         new->handlers = handlers;
-        *module = new;
+        *module = upgraded = new;
         return 0;
 }
 
