@@ -339,7 +339,8 @@ static void unknown_words_are_refused_with_a_hint(void **state)
         static const Wrong daemon[] = {
                 { "[Deamon]\n", 1, "unknown section [Deamon]: did you mean [Daemon]?" },
                 { "\n[Pool]\n", 2,
-                  "unknown section [Pool]: expected [Daemon], [Queue], [Access] or [Semaphores]" },
+                  "unknown section [Pool]: expected [Daemon], [Queue], [Access], [Metrics] or "
+                  "[Semaphores]" },
                 { "[Settings]\na=1\n", 1, "unknown section [Settings]: expected" },
                 { "[queue]\n", 1, "unknown section [queue]: did you mean [Queue]?" },
                 { "[Queue]\nmaxqueued=1\n", 2,
