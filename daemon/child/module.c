@@ -60,32 +60,28 @@ typedef struct OldHandler {
         const char *summary;
 } OldHandler;
 
-/* The same module with a table of today's. It stays for good, as the module does, of which there is
- * one in a process. */
-static BroodModule *upgraded;
+/* A module as ABI 1 has it, with a table of today's. It stays for good, as the module does; there
+ * is one in a process. */
+static BroodModule upgraded;
 
 static int upgrade(const BroodModule **module, char *error, size_t size)
 {
         const OldHandler *old = (const void *)(*module)->handlers;
-        BroodModule *new = calloc(1, sizeof(*new));
         BroodHandler *handlers;
         size_t n = 0;
 
         while (old[n].name)
                 n++;
         handlers = calloc(n + 1, sizeof(*handlers));
-        if (!new || !handlers) {
-                free(new);
-                free(handlers);
+        if (!handlers)
                 return refuse(error, size, "no memory for the module");
-        }
         for (size_t i = 0; i < n; i++)
                 handlers[i] = (BroodHandler){ .name = old[i].name, .run = old[i].run,
                                               .summary = old[i].summary };
-        *new = **module;
-        new->abi = BROOD_MODULE_ABI;
-        new->handlers = handlers;
-        *module = upgraded = new;
+        upgraded = **module;
+        upgraded.abi = BROOD_MODULE_ABI;
+        upgraded.handlers = handlers;
+        *module = &upgraded;
         return 0;
 }
 
