@@ -65,9 +65,10 @@ static void write_all(Supervisor *s, usec_t now)
         LIST_FOREACH(&s->core.handlers, h, link)
                 if (h->number < BOARD_MAX_HANDLERS)
                         write_handler(map, h);
-        if (board_is_lost())
+        if (board_is_lost(&s->scoreboard.board))
                 log_error("the scoreboard has lost its pages (its file system is full, or somebody "
-                          "has shortened it): broodctl top and workers are blind until a restart");
+                          "has shortened it): until a restart broodctl top is blind, and broodctl "
+                          "workers has to ask the daemon");
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)

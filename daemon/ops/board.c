@@ -45,14 +45,6 @@ static void watch_faults(void *map)
         (void)sigaction(SIGBUS, &action, NULL); /* it cannot fail */
 }
 
-bool board_is_lost(void)
-{
-        bool is = lost;
-
-        lost = 0;
-        return is;
-}
-
 /* --- the file --- */
 
 static void *map_nowhere(void)
@@ -114,17 +106,32 @@ int board_open(Board *b, int directory, const char *socket)
         return r;
 }
 
+static void remove_file(Board *b)
+{
+        if (b->fd >= 0)
+                (void)unlinkat(b->directory, BOARD_FILE, 0); /* somebody may have done it */
+        b->fd = fd_close(b->fd);
+}
+
+bool board_is_lost(Board *b)
+{
+        bool is = lost;
+
+        lost = 0;
+        if (is)
+                remove_file(b);
+        return is;
+}
+
 void board_close(Board *b)
 {
         if (!b->free_slots)
                 return; /* it was never opened */
-        if (b->fd >= 0)
-                (void)unlinkat(b->directory, BOARD_FILE, 0); /* somebody may have done it */
+        remove_file(b);
         if (b->map)
                 (void)munmap(b->map, sizeof(BoardLayout));
         mapped = NULL;
         free(b->free_slots);
-        b->fd = fd_close(b->fd);
         b->map = NULL;
         b->free_slots = NULL;
 }

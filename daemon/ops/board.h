@@ -26,8 +26,9 @@ int board_open(Board *b, int directory, const char *socket);
 /* Removes the file. */
 void board_close(Board *b);
 
-/* Has the file lost its pages? True once. */
-bool board_is_lost(void);
+/* Has the file lost its pages? True once: then what it says is old, and it is removed, so that who
+ * looks asks the daemon. */
+bool board_is_lost(Board *b);
 
 /* A record for a slot; NULL: there are too many. */
 BoardSlot *board_take_slot(Board *b);

@@ -156,15 +156,17 @@ static void a_file_that_is_shortened_does_not_end_its_writer(void **state)
         board_close(&w->board); /* the runner takes the signal when a test begins */
         assert_int_equal(board_open(&w->board, w->directory, "/run/it"), 0);
         assert_int_equal(ftruncate(w->board.fd, 0), 0);
-        assert_false(board_is_lost());
+        assert_false(board_is_lost(&w->board));
         slot = board_take_slot(&w->board);
         assert_non_null(slot);
         board_begin(&slot->seq);
         slot->done = 5;
         board_end(&slot->seq);
         assert_int_equal(slot->done, 5);
-        assert_true(board_is_lost());
-        assert_false(board_is_lost());
+        assert_int_equal(faccessat(w->directory, BOARD_FILE, F_OK, 0), 0);
+        assert_true(board_is_lost(&w->board));
+        assert_false(board_is_lost(&w->board));
+        assert_int_equal(faccessat(w->directory, BOARD_FILE, F_OK, 0), -1);
 }
 
 static void what_is_no_scoreboard_is_refused(void **state)
