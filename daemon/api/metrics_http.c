@@ -7,6 +7,7 @@
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,19 @@ static bool wants_openmetrics(struct evhttp_request *request)
         return accept && strstr(accept, "application/openmetrics-text");
 }
 
+/* libevent would send the body of an answer to HEAD, too, and who keeps the connection would take
+ * it for the next answer. */
+static int add_body(struct evhttp_request *request, struct evbuffer *body, Slice text)
+{
+        struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+        char size[32];
+
+        if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
+                return evbuffer_add(body, text.data, text.len);
+        (void)snprintf(size, sizeof(size), "%zu", text.len);
+        return evhttp_add_header(headers, "Content-Length", size);
+}
+
 static void on_metrics(struct evhttp_request *request, void *context)
 {
         const MetricsHttp *h = context;
@@ -39,8 +53,7 @@ static void on_metrics(struct evhttp_request *request, void *context)
         Buffer text = BUFFER_INIT;
 
         metrics_write(h->api, openmetrics, &text);
-        if (!body || text.failed ||
-            evbuffer_add(body, buffer_bytes(&text), buffer_len(&text)) < 0) {
+        if (!body || text.failed || add_body(request, body, buffer_slice(&text)) < 0) {
                 evhttp_send_error(request, HTTP_INTERNAL, "no memory");
         } else {
                 (void)evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
