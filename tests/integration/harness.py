@@ -256,6 +256,22 @@ def commands(**keys):
 DIAG = {"diag": diag()}
 EXEC = {"exec": commands()}
 
+# As a service manager hands sockets over: they are the descriptors from 3 on.
+HAND_OVER = """
+import os, sys
+given = [int(fd) for fd in sys.argv[1].split(",")]
+for i, fd in enumerate(given):
+    os.dup2(fd, 100 + i, inheritable=False)
+for i, fd in enumerate(given):
+    os.close(fd)
+for i in range(len(given)):
+    os.dup2(100 + i, 3 + i)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(given)))
+if sys.argv[2]:
+    os.environ["LISTEN_FDNAMES"] = sys.argv[2]
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
 
 
@@ -311,7 +327,8 @@ class Daemon:
 
     def environment(self):
         env = dict(os.environ)
-        for name in ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "STATE_DIRECTORY"):
+        for name in ("LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET",
+                     "STATE_DIRECTORY"):
             env.pop(name, None)
         # what a sanitizer finds goes to files, and fails the test; see check_sanitizers()
         env["ASAN_OPTIONS"] = ":".join(filter(None, [
@@ -328,14 +345,13 @@ class Daemon:
 
     def start(self, ready=True, listen_on=None, command=None):
         """Starts it. `ready`: waits until all pools have their workers. `listen_on`: a socket
-        to hand over by LISTEN_FDS."""
+        to hand over by LISTEN_FDS, or {name: socket}, for LISTEN_FDNAMES, too."""
         argv, fds = command or self.command(), ()
         if listen_on is not None:
-            fds = (listen_on.fileno(),)
-            argv = [sys.executable, "-c",
-                    "import os, sys; os.dup2(%d, 3); os.environ['LISTEN_FDS'] = '1';"
-                    "os.environ['LISTEN_PID'] = str(os.getpid());"
-                    "os.execv(sys.argv[1], sys.argv[1:])" % fds[0], *argv]
+            named = listen_on if isinstance(listen_on, dict) else {"": listen_on}
+            fds = tuple(s.fileno() for s in named.values())
+            argv = [sys.executable, "-c", HAND_OVER, ",".join(map(str, fds)), ":".join(named),
+                    *argv]
         self.process = subprocess.Popen(argv, env=self.environment(), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         pass_fds=fds, start_new_session=True)
