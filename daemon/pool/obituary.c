@@ -5,9 +5,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/utf8.h"
+#include "ops/status_line.h"
 #include "pool/fields.h"
 
 static const char *who_did_it(const Worker *w)
@@ -140,6 +143,33 @@ static char *last_words(const Worker *w)
                 i += length ? (size_t)length : 1;
         }
         return text;
+}
+
+/* Without the level before it that is for the journal. */
+static const char *last_line(char *text)
+{
+        size_t n = strlen(text);
+        const char *line;
+
+        while (n && strchr("\n\r ", text[n - 1]))
+                text[--n] = '\0';
+        line = strrchr(text, '\n');
+        line = line ? line + 1 : text;
+        return line[0] == '<' && line[1] >= '0' && line[1] <= '7' && line[2] == '>' ? line + 3
+                                                                                    : line;
+}
+
+void obituary_start_words(const Worker *w, char *to, size_t size)
+{
+        AUTO(free) char *text = last_words(w);
+        const char *line = text ? last_line(text) : "";
+        size_t used;
+
+        obituary_words(w, to, size);
+        used = strlen(to);
+        if (*line)
+                (void)snprintf(to + used, size - used, "; it wrote: %s", line);
+        status_line_clean(to);
 }
 
 /* --- several jobs, one end --- */

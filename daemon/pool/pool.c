@@ -578,7 +578,7 @@ static bool asked_for(const Worker *w)
 static void note_start_error(Pool *pool, const Worker *w)
 {
         if (w->pid)
-                obituary_words(w, pool->start_error, sizeof(pool->start_error));
+                obituary_start_words(w, pool->start_error, sizeof(pool->start_error));
         else
                 (void)snprintf(pool->start_error, sizeof(pool->start_error), "%s", w->end_detail);
 }
