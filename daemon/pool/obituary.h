@@ -32,7 +32,9 @@ const char *death_cause_name(DeathCause cause);
 /* Why it ended, in words: "was killed by SIGKILL from outside". Returns `to`. */
 char *obituary_words(const Worker *worker, char *to, size_t size);
 
-<<<<<<< HEAD
+/* The same, and the last line that it wrote: of one that did not start, that often says why. */
+void obituary_start_words(const Worker *worker, char *to, size_t size);
+
 /* Finds out, from the pages of its slots and what was asked of it, whose job it was, before the
  * jobs part from it. */
 void obituary_find_culprit(Worker *worker);
@@ -46,13 +48,6 @@ static inline bool obituary_bystander(const Worker *worker, const Slot *slot)
 /* The certificate for a job of that slot; NULL if memory ran out. Other users' jobs are not named.
  */
 Certificate *obituary_certificate(const Worker *worker, const Slot *slot, const Job *job);
-=======
-/* The same, and the last line that it wrote: of one that did not start, that often says why. */
-void obituary_start_words(const Worker *worker, char *to, size_t size);
-
-/* The certificate for a job of it; NULL if memory ran out. */
-Certificate *obituary_certificate(const Worker *worker);
->>>>>>> 3c2e733 (pool: a worker that does not start is quoted)
 
 /* What the end of this worker means for its jobs. */
 Outcome obituary_outcome(const Worker *worker);

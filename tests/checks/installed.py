@@ -40,10 +40,12 @@ LIB/libbrood.so.0.N.N
 LIB/pkgconfig/brood.pc
 lib/systemd/system/brood-submit@.service
 lib/systemd/system/brood-submit@.timer
+lib/systemd/system/broodd-metrics.socket
 lib/systemd/system/broodd.service
 lib/systemd/system/broodd.socket
 lib/systemd/user/brood-submit@.service
 lib/systemd/user/brood-submit@.timer
+lib/systemd/user/broodd-metrics.socket
 lib/systemd/user/broodd.service
 lib/systemd/user/broodd.socket
 lib/sysusers.d/brood.conf
@@ -60,6 +62,7 @@ share/doc/brood/drop-ins/inspect.conf
 share/doc/brood/drop-ins/jit.conf
 share/doc/brood/drop-ins/network.conf
 share/doc/brood/drop-ins/users.conf
+share/doc/brood/prometheus/brood.rules.yml
 share/doc/brood/recurring/example.conf
 """.split()
 
