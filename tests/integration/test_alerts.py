@@ -72,7 +72,7 @@ def test_a_rule_that_is_wrong_is_noticed():
         for expression in "vector(0) > 1", "vector(1)":
             output = with_conditions(expression, folder)
             for alert in rules():
-                assert re.search(r"ALERTS{alertname=.{0,2}%s\W" % alert, output), (expression, alert)
+                assert re.search(r"ALERTS{alertname=.{0,2}%s\W" % alert, output), alert
 
 
 def test_each_alert_says_what_to_do():

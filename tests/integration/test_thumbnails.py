@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Somebody who never saw brood is told "the thumbnails do not come", and finds out why.
 
-All that he has is `broodctl status`, `broodctl why ID` and `broodctl inspect WORKER`, and the id that
-the submit of one of his jobs has printed. What is at fault has to stand in what they print: that is
-what is looked for here, and each is answered within a minute.
+All that he has is `broodctl status`, `broodctl why ID` and `broodctl inspect WORKER`, and the id
+that the submit of one of his jobs has printed. What is at fault has to stand in what they print:
+that is what is looked for here, and each is answered within a minute.
 """
 
 import os
@@ -175,7 +175,8 @@ def test_a_full_disk():
             pass
         assert jobs.refused
         operator = Operator(d)
-        said = operator.types("submit", "tally", '{"n": 1, "pad": "%s"}' % ("x" * 4000), status=None)
+        large = '{"n": 1, "pad": "%s"}' % ("x" * 4000)
+        said = operator.types("submit", "tally", large, status=None)
         assert not said.strip(), said
         operator.finds(r"▲ the store fails, and durable jobs are refused: .*full",
                        r"▲ the disk of %s has 0 MiB of 2 MiB left: make room"
@@ -184,7 +185,7 @@ def test_a_full_disk():
 
 
 def test_a_disk_that_fails():
-    """The same where the file system has room, but its writes fail; and what waits for it says so."""
+    """The same where the file system has room, but its writes fail."""
     with failing_disk() as (d, faults):
         d.call("PausePool", pool="tally")
         id = d.submit("tally", {"n": 1})
@@ -223,7 +224,8 @@ def test_a_job_that_waits_for_one_that_is_paused():
         d.call("PausePool", pool="mail")
         culprit = d.submit("mood")
         id = d.submit("echo", after=[culprit])
-        Operator(d).finds(r"blocked: waits for job %s" % culprit, r"▲ pool mail is paused", ids=[id])
+        Operator(d).finds(r"blocked: waits for job %s" % culprit, r"▲ pool mail is paused",
+                          ids=[id])
         d.call("ResumePool", pool="mail")
         assert d.wait(id, 60)["state"] == "succeeded"
 
@@ -264,7 +266,8 @@ def test_a_slow_handler():
         ids = [d.submit("tally", {"n": 1}) for _ in range(5)]
         operator = Operator(d)
         operator.finds(r"queued: all 2 workers of pool 'tally' are busy",
-                       r"worker tally\.\d has been at job (%s) \(tally\) for " % "|".join(slow_ones),
+                       r"worker tally\.\d has been at job (%s) \(tally\) for "
+                       % "|".join(slow_ones),
                        r"4 jobs are ahead of it", r"tally +running +████████ 2/2 +0 +0 +5 ",
                        r"Jobs: 5 queued, 2 running", ids=[ids[-1]])
         if operator.can_inspect:
