@@ -42,12 +42,8 @@ static bool wants(const Watcher *w, const Change *c)
                (c->kind != KIND_JOB || client_sees(client, c->uid));
 }
 
-/* It is written once, however many watch. */
-static void tell(Api *api, const Change *c)
+static void write_change(Buffer *text, const Change *c)
 {
-        Buffer *text = &api->change;
-        Watcher *w, *next;
-
         buffer_clear(text, SIZE_MAX);
         emit_int_member(text, "time_usec", (int64_t)clock_steady());
         emit_string_member(text, "kind", slice_of(kind_names[c->kind]));
@@ -55,11 +51,23 @@ static void tell(Api *api, const Change *c)
         emit_string_member(text, "state", slice_of(c->state));
         if (c->reason)
                 emit_string_member(text, "reason", slice_of(c->reason));
+}
+
+/* It is written once, however many watch, and not at all if nobody wants it. */
+static void tell(Api *api, const Change *c)
+{
+        Buffer *text = &api->change;
+        Watcher *w, *next;
+        bool written = false;
+
         LIST_FOREACH_SAFE(&api->watchers, w, next, link) {
                 Buffer *b;
 
                 if (!wants(w, c))
                         continue;
+                if (!written)
+                        write_change(text, c);
+                written = true;
                 b = varlink_reply_begin(w->call);
                 buffer_append(b, text->data + text->start, buffer_len(text));
                 b->failed |= text->failed;
@@ -149,18 +157,29 @@ void watch_flush(Api *api)
 
 /* --- calls --- */
 
-/* The core keeps a journal, and pools tell of their workers, only while somebody watches. */
+static bool anybody_watches(const Api *api, Kind kind)
+{
+        const Watcher *w;
+
+        LIST_FOREACH(&api->watchers, w, link)
+                if (w->kinds[kind])
+                        return true;
+        return false;
+}
+
+/* The core keeps a journal of jobs, and pools tell of their workers, only while somebody watches
+ * just these: jobs are many. */
 static void note_watchers(Api *api)
 {
-        bool any = !list_empty(&api->watchers);
+        CoreJournal *j = &api->core->journal;
 
-        api->core->journal.on = any;
         api->pools->watcher = api;
-        api->pools->worker_changed = any ? on_worker : NULL;
-        if (any)
+        api->pools->worker_changed = anybody_watches(api, KIND_WORKER) ? on_worker : NULL;
+        j->on = anybody_watches(api, KIND_JOB);
+        if (j->on)
                 return;
-        api->core->journal.n = 0;
-        api->core->journal.lost = false;
+        j->n = 0;
+        j->lost = false;
 }
 
 void watch_gone(VarlinkCall *call)

@@ -432,6 +432,35 @@ def make_noise(d, stop, most, size=2000):
 
 
 @limit(120)
+def test_watchers_of_other_kinds():
+    """Each is told what it has asked for, once written for all, whoever comes and goes; and who
+    comes when nobody watched jobs misses none from then on."""
+    with both() as d, contextlib.ExitStack() as stack:
+        watchers = [Watcher(d, kinds=kinds) for kinds in (["job"], ["job", "worker"]) * 10]
+        others = [Watcher(d, kinds=["pool", "worker"]) for _ in range(10)]
+        for w in watchers + others:
+            stack.callback(w.close)
+        ids = d.call("SubmitMany", jobs=[{"handler": "echo"}] * 20)["ids"]
+        told = []
+        for w in watchers:
+            w.read_to_ends(ids)
+            told.append([(c["time_usec"], c["id"], c["state"]) for c in w.seen
+                         if c["kind"] == "job" and c["id"] in ids])
+        assert len(told[0]) == 60 and all(one == told[0] for one in told), told[0]
+        assert len({t for t, _, _ in told[0]}) > 20, "a clock that stands proves nothing"
+        for w in watchers:
+            w.close()
+        d.call("PausePool", pool="diag")
+        for w in others:
+            w.read_until(lambda c: c["kind"] == "pool" and c["state"] == "paused")
+            assert {c["kind"] for c in w.seen} <= {"pool", "worker"}, w.seen
+        d.call("ResumePool", pool="diag")
+        late = Watcher(d, kinds=["job"])  # jobs were told to nobody meanwhile
+        stack.callback(late.close)
+        id = d.submit("echo")
+        assert late.read_to_ends([id])[id] == ["queued", "running", "succeeded"], late.seen
+
+
 def test_a_watcher_that_does_not_read_is_dropped():
     """More than a little is left unread for StallTimeout=: it loses its connection; another one
     hears everything."""
