@@ -2,29 +2,13 @@
 """docs/how-it-works.md: every command prints what the page shows."""
 
 import os
-import re
 import shutil
 import subprocess
 
 from harness import *
+from pages import *
 
 PAGE = source("docs", "how-it-works.md")
-
-
-def sections():
-    """The page's questions, each with its commands: (title, [(command, what it prints)])."""
-    with open(PAGE, encoding="utf-8") as f:
-        parts = re.split(r"^## (.*)\n", f.read(), flags=re.M)
-    for title, text in zip(parts[1::2], parts[2::2]):
-        commands = []
-        for line in re.findall(r"^    (.*)\n", text, re.M):
-            if line.startswith("$ "):
-                commands.append([line[2:], ""])
-            elif line.startswith("> "):
-                commands[-1][0] += "\n" + line[2:]
-            else:
-                commands[-1][1] += line + "\n"
-        yield title, commands
 
 
 def typed(command):
@@ -50,10 +34,6 @@ def version(python):
         return False
 
 
-def fits(shown, got):
-    return re.fullmatch(".*".join(re.escape(part) for part in shown.split("…")), got, re.S)
-
-
 def unless_traced():
     done = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False,
                           stderr=subprocess.DEVNULL, timeout=slow(10)) \
@@ -64,8 +44,8 @@ def unless_traced():
 
 def test_every_question_has_an_answer_that_is_shown():
     """Each of the page's questions has at least one command."""
-    questions = [title for title, commands in sections() if commands]
-    assert len(questions) == len(list(sections())) >= 9, questions
+    questions = [title for title, commands in chapters(PAGE) if commands]
+    assert len(questions) == len(list(chapters(PAGE))) >= 9, questions
 
 
 @limit(150)
@@ -73,8 +53,8 @@ def test_commands_print_what_is_shown():
     """Each command, typed as it stands, prints what stands below it."""
     unless_traced()
     n = 0
-    for title, commands in sections():
-        for command, shown in commands:
+    for title, commands in chapters(PAGE):
+        for _, command, shown in commands:
             assert shown, (title, command)
             got = typed(command)
             assert fits(shown, got), "\n".join([title, command, "prints", got, "and not", shown])
