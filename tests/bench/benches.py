@@ -163,6 +163,70 @@ def latency():
     yield times("kill", broodd, "brood-load", ["kill", "SOCKET", "JOBS"], 200, 5)
 
 
+# --- looking: the rate of a daemon, and that of the same while people look at it ---
+
+LOOKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "looker.py")
+WATCHERS = 50
+
+
+def look_command(env, daemon):
+    """What somebody has running beside: top, or, where that is not built, a look at the workers."""
+    broodctl = env.program("broodctl")
+    verbs = subprocess.run([broodctl, "--help"], stdout=subprocess.PIPE, text=True, check=True,
+                           timeout=20).stdout
+    what = ["top", "--batch"] if "\n  top " in verbs else ["workers"]
+    return [broodctl, "--socket=" + daemon.socket, *what]
+
+
+@contextlib.contextmanager
+def looked_at(env, daemon, metrics):
+    """While people look. RuntimeError if they did not see what they have to."""
+    argv = [sys.executable, LOOKER, daemon.socket, metrics, str(WATCHERS),
+            *look_command(env, daemon)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as looker:
+        try:
+            if looker.stdout.readline() != "begun\n":
+                raise RuntimeError("looker.py has not begun")
+            yield
+            looker.stdin.close()
+            if looker.wait(60) != 0 or len(looker.stdout.read().split()) != 3:
+                raise RuntimeError("looker.py: exit status %s" % looker.returncode)
+        finally:
+            looker.kill()
+
+
+def median_of(values):
+    return sorted(values)[len(values) // 2]
+
+
+def looking_figures(env):
+    """Runs alone and looked at, in pairs, every other pair in reverse; of one daemon."""
+    pairs = 1 if env.smoke else 5
+    with Site(env.disk) as site:
+        metrics = os.path.join(site.run, "metrics")
+        with Broodd(env, site, queue="[Metrics]\nListen=%s\n" % metrics) as daemon:
+            daemon.when(daemon.ready)
+
+            def run(jobs):
+                return env.run("brood-load", ["pipe", daemon.socket, jobs])
+
+            jobs, _ = (2000, None) if env.smoke else long_enough(run, 100000, 2 * env.seconds)
+            rates = {"alone": [], "looked-at": []}
+            for pair in range(pairs):
+                for how in list(rates) if pair % 2 == 0 else list(rates)[::-1]:
+                    with (contextlib.nullcontext() if how == "alone"
+                          else looked_at(env, daemon, metrics)):
+                        rates[how].append(run(jobs)[0][1])
+    for how, values in rates.items():
+        yield "looking/" + how, median_of(values), "jobs/s"
+    ratios = [a / b for a, b in zip(rates["looked-at"], rates["alone"])]
+    yield "looking/ratio", median_of(ratios), "of-alone"
+
+
+def looking():
+    yield Bench("looking", "brood", "looking", looking_figures)
+
+
 # --- backlogs ---
 
 def size_name(size):
@@ -401,6 +465,7 @@ GROUPS = {
     "machine": lambda: [Bench("machine", "machine", "fdatasync", disk_figures)],
     "memory": memory,
     "latency": latency,
+    "looking": looking,
     "durable-submit": durable_submit,
     "durable-cycle": durable_cycle,
     "backlog": backlogs,
