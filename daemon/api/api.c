@@ -307,7 +307,7 @@ int api_init(Api *api, Core *core, Store *store, Pools *pools, Turn *turn, Setti
         api->access.settings = settings;
         list_init(&api->clients);
         list_init(&api->paused);
-        list_init(&api->watchers);
+        watch_init(api);
         pools->followed = follow_any;
         pools->output = follow_output;
         r = varlink_service_init(&api->service);
@@ -394,6 +394,7 @@ void api_fini(Api *api)
 
         while ((c = LIST_FIRST(&api->clients, Client, link)))
                 client_free(c);
+        watch_fini(api);
         varlink_service_fini(&api->service);
         varlink_interface_free(api->interface);
         users_fini(&api->users);

@@ -50,6 +50,8 @@ struct Api {
         List paused;  /* Client.paused_link: not read until their replies are gone */
         List watchers; /* Watcher */
         Buffer change; /* what they are being told */
+        struct event workers_due; /* they are to be told which workers are busy */
+        usec_t workers_told; /* when that was done; monotonic */
         bool draining; /* no new jobs */
         bool dirty;    /* core has something to decide */
         usec_t started;

@@ -140,6 +140,39 @@ static void give_up(Api *api)
         }
 }
 
+/* The turn that it makes ends with watch_flush(). */
+static void on_workers_due(evutil_socket_t fd, short what, void *context)
+{
+}
+
+void watch_init(Api *api)
+{
+        list_init(&api->watchers);
+        evtimer_assign(&api->workers_due, api->turn->base, on_workers_due, NULL);
+}
+
+void watch_fini(Api *api)
+{
+        (void)event_del(&api->workers_due);
+}
+
+static void watch_workers(Api *api)
+{
+        usec_t now, due = api->workers_told + WATCH_WORKERS;
+
+        if (!api->pools->restless || !api->pools->worker_changed)
+                return;
+        now = clock_monotonic();
+        if (now >= due) {
+                api->workers_told = now;
+                pools_tell_workers(api->pools);
+        } else if (!evtimer_pending(&api->workers_due, NULL)) {
+                const struct timeval left = { 0, (suseconds_t)(due - now) };
+
+                (void)evtimer_add(&api->workers_due, &left);
+        }
+}
+
 void watch_flush(Api *api)
 {
         CoreJournal *j = &api->core->journal;
@@ -152,6 +185,7 @@ void watch_flush(Api *api)
                 tell_job(api, &j->changes[i]);
         j->n = 0;
         j->lost = false;
+        watch_workers(api);
         watch_pools(api);
 }
 
@@ -217,6 +251,7 @@ void watch_changes(const Request *r)
                 return;
         }
         watch_flush(r->api); /* what is past is told to those who watched then */
+        pools_tell_workers(r->api->pools);
         w = calloc(1, sizeof(*w));
         if (!w) {
                 api_error_string(r->call, "io.brood.StoreFailed", "message",

@@ -186,6 +186,17 @@ void pools_recall(Pools *pools, usec_t now)
                                 slot_recall(&w->slots[i], now);
 }
 
+void pools_tell_workers(Pools *pools)
+{
+        Pool *pool;
+        Worker *w;
+
+        pools->restless = false;
+        LIST_FOREACH(&pools->pools, pool, link)
+                LIST_FOREACH(&pool->workers, w, in_pool)
+                        worker_tell_state(w);
+}
+
 void pools_leave(Pools *pools, bool force, usec_t now)
 {
         Pool *pool;

@@ -38,6 +38,7 @@ typedef struct Pools {
         void (*worker_changed)(struct Pools *pools, const Worker *worker, const char *state,
                                const char *reason);
         void *watcher; /* for whoever set it */
+        bool restless; /* workers have become idle or busy since pools_tell_workers() */
         bool (*followed)(const Job *job);
         void (*output)(const Job *job, const JobOutput *output); /* only where somebody does */
         unsigned n_followers; /* of all jobs */
@@ -70,6 +71,9 @@ void pools_cancel(Pools *pools, Job *job, bool force, usec_t now);
 unsigned pools_running(const Pools *pools);
 unsigned pools_workers(const Pools *pools);
 unsigned pools_processes(const Pools *pools);
+
+/* Tells who watches which workers are idle or busy now and were not when it was last told. */
+void pools_tell_workers(Pools *pools);
 
 /* Jobs that are on a slot and have not begun come back to the queue. */
 void pools_recall(Pools *pools, usec_t now);

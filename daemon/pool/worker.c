@@ -49,7 +49,7 @@ const char *worker_state_name(const Worker *w)
         }
 }
 
-void worker_note_state(Worker *w, const char *reason)
+static void tell_state(Worker *w, const char *reason)
 {
         Pools *pools = w->pool->pools;
         const char *state = reason ? "dead" : worker_state_name(w);
@@ -57,8 +57,23 @@ void worker_note_state(Worker *w, const char *reason)
         if (state == w->told)
                 return;
         w->told = state;
+        w->told_active = !reason && w->state == WORKER_ACTIVE;
         if (pools->worker_changed)
                 pools->worker_changed(pools, w, state, reason);
+}
+
+void worker_note_state(Worker *w, const char *reason)
+{
+        if (!reason && w->state == WORKER_ACTIVE && w->told_active)
+                w->pool->pools->restless = true;
+        else
+                tell_state(w, reason);
+}
+
+void worker_tell_state(Worker *w)
+{
+        if (w->state == WORKER_ACTIVE && w->told_active)
+                tell_state(w, NULL);
 }
 
 static void set_state(Worker *w, WorkerState state)

@@ -58,6 +58,7 @@ typedef struct Worker {
         char name[80];
         WorkerState state;
         const char *told;      /* what it was when it was last looked at: worker_note_state() */
+        bool told_active;      /* that was idle or busy */
         WorkerEnd end;         /* why; the first reason stays */
         char end_detail[160];
         bool prepared;
@@ -136,8 +137,10 @@ static inline bool worker_busy(const Worker *worker)
 }
 /* Its state as the interface has it. */
 const char *worker_state_name(const Worker *worker);
-/* It may have changed: who watches is told. `reason`: of its death; NULL: it lives. */
+/* It may have changed: who watches is told. `reason`: of its death; NULL: it lives. That it has
+ * become idle or busy, as with each job, worker_tell_state() tells when it is time to. */
 void worker_note_state(Worker *worker, const char *reason);
+void worker_tell_state(Worker *worker);
 
 void worker_free(Worker *worker);
 

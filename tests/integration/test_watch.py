@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 import uuid
 
 from durable import *
@@ -204,16 +205,17 @@ def test_under_load_with_deaths():
 
 def test_filters():
     """By kind, by pool, and both; no kinds are all kinds."""
-    with Daemon({"diag": diag(), "celsius": pool("celsius", "celsius.so", min_workers=1,
-                                                 spare_workers=0)}) as d:
+    with Daemon({"diag": diag(), "moods": pool("doze", "moods.so", min_workers=1,
+                                               spare_workers=0)}) as d:
         everything, empty = Watcher(d), Watcher(d, kinds=[])
-        one = Watcher(d, pool="celsius")
-        jobs = Watcher(d, pool="celsius", kinds=["job"])
+        one = Watcher(d, pool="moods")
+        jobs = Watcher(d, pool="moods", kinds=["job"])
         pools = Watcher(d, kinds=["pool"])
-        d.run("echo", durability="memory")
-        last = d.run("celsius", {"fahrenheit": 5}, durability="memory")["id"]
-        d.call("PausePool", pool="celsius")
-        paused = {"kind": "pool", "id": "celsius", "state": "paused"}
+        d.run("sleep", {"seconds": 0.2}, durability="memory")
+        last = d.run("doze", {"seconds": 0.2}, durability="memory")["id"]
+        one.read_to_state("moods.0", "idle")
+        d.call("PausePool", pool="moods")
+        paused = {"kind": "pool", "id": "moods", "state": "paused"}
 
         def is_pause(change):
             return {k: change[k] for k in paused} == paused
@@ -226,8 +228,8 @@ def test_filters():
         for w in everything, empty:
             assert {c["kind"] for c in w.seen} == {"job", "worker", "pool"}, w.seen
             assert {"diag.0", "diag.1"} & {c["id"] for c in w.seen}
-        assert {c["id"] for c in one.seen} == {last, "celsius.0", "celsius"}, one.seen
-        assert one.states("celsius.0") == ["busy", "idle"] and len(one.seen) == 6, one.seen
+        assert {c["id"] for c in one.seen} == {last, "moods.0", "moods"}, one.seen
+        assert one.states("moods.0") == ["busy", "idle"] and len(one.seen) == 6, one.seen
         for w in everything, empty, one, jobs, pools:
             w.close()
 
@@ -270,6 +272,31 @@ def test_workers():
         assert w.states(spare["name"]) == ["idle", "busy"], w.seen
         d.call("Cancel", id=id, force=True)
         w.read_to_state(spare["name"], "dead")
+        w.close()
+
+
+def test_a_worker_that_is_never_at_rest():
+    """Busy and idle go with each job: they are told as they are, some fifty times a second at the
+    most, and the last word is the right one."""
+    with Daemon({"diag": diag(min_workers=1)}) as d:
+        w = Watcher(d, kinds=["worker"])
+        began = time.monotonic()
+        with d.connect(60) as c:
+            for _ in range(500):
+                c.call("Submit", job={"handler": "echo", "durability": "memory"}, wait=True)
+        took = time.monotonic() - began
+        held = d.submit("sleep", {"seconds": 600})
+        pid = d.worker_of(held)["pid"]
+        d.call("Cancel", id=held)
+        os.kill(pid, signal.SIGKILL)
+        w.read_to_state("diag.0", "dead")
+        states = w.states("diag.0")
+        assert len(states) <= 4 + took / 0.02, (len(states), took)
+        assert all(a != b for a, b in zip(states, states[1:])), states
+        quiet = d.submit("sleep", {"seconds": 600})
+        assert w.read_to_state("diag.0", "busy")
+        d.call("Cancel", id=quiet)
+        assert w.next()["state"] == "idle"
         w.close()
 
 
