@@ -45,10 +45,10 @@ static void tell(const Warnings *w, WarningKind kind, const char *subject, const
 
 /* --- pools --- */
 
-/* To the second. */
+/* To the second; what is shorter is one, and not "0". */
 static char *span_words(usec_t span, char *to, size_t size)
 {
-        return format_span(span - span % USEC_PER_SEC, to, size);
+        return format_span(MAX(span - span % USEC_PER_SEC, USEC_PER_SEC), to, size);
 }
 
 /* Jobs wait for workers that are all busy, and do not get on. Returns false: it is not so. */
