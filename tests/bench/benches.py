@@ -201,7 +201,7 @@ def median_of(values):
 
 def looking_figures(env):
     """Runs alone and looked at, in pairs, every other pair in reverse; of one daemon."""
-    pairs = 1 if env.smoke else 5
+    pairs = 1 if env.smoke else 11
     with Site(env.disk) as site:
         metrics = os.path.join(site.run, "metrics")
         with Broodd(env, site, queue="[Metrics]\nListen=%s\n" % metrics) as daemon:
@@ -210,17 +210,24 @@ def looking_figures(env):
             def run(jobs):
                 return env.run("brood-load", ["pipe", daemon.socket, jobs])
 
-            jobs, _ = (2000, None) if env.smoke else long_enough(run, 100000, 2 * env.seconds)
-            rates = {"alone": [], "looked-at": []}
+            def measured(jobs):
+                """(jobs per second, CPU time of the daemon for one)"""
+                before = daemon.cpu()[0]
+                rate = run(jobs)[0][1]
+                return rate, (daemon.cpu()[0] - before) / jobs
+
+            jobs, _ = (2000, None) if env.smoke else long_enough(run, 100000, env.seconds)
+            got = {"alone": [], "looked-at": []}
             for pair in range(pairs):
-                for how in list(rates) if pair % 2 == 0 else list(rates)[::-1]:
+                for how in list(got) if pair % 2 == 0 else list(got)[::-1]:
                     with (contextlib.nullcontext() if how == "alone"
                           else looked_at(env, daemon, metrics)):
-                        rates[how].append(run(jobs)[0][1])
-    for how, values in rates.items():
-        yield "looking/" + how, median_of(values), "jobs/s"
-    ratios = [a / b for a, b in zip(rates["looked-at"], rates["alone"])]
-    yield "looking/ratio", median_of(ratios), "of-alone"
+                        got[how].append(measured(jobs))
+    for how, values in got.items():
+        yield "looking/" + how, median_of([rate for rate, _ in values]), "jobs/s"
+    pairs = list(zip(got["looked-at"], got["alone"]))
+    yield "looking/ratio", median_of([a[0] / b[0] for a, b in pairs]), "of-alone"
+    yield "looking/cpu-ratio", median_of([a[1] / b[1] for a, b in pairs if b[1]] or [1]), "of-alone"
 
 
 def looking():
