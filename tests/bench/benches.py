@@ -169,20 +169,11 @@ LOOKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "looker.py")
 WATCHERS = 50
 
 
-def look_command(env, daemon):
-    """What somebody has running beside: top, or, where that is not built, a look at the workers."""
-    broodctl = env.program("broodctl")
-    verbs = subprocess.run([broodctl, "--help"], stdout=subprocess.PIPE, text=True, check=True,
-                           timeout=20).stdout
-    what = ["top", "--batch"] if "\n  top " in verbs else ["workers"]
-    return [broodctl, "--socket=" + daemon.socket, *what]
-
-
 @contextlib.contextmanager
 def looked_at(env, daemon, metrics):
     """While people look. RuntimeError if they did not see what they have to."""
     argv = [sys.executable, LOOKER, daemon.socket, metrics, str(WATCHERS),
-            *look_command(env, daemon)]
+            env.program("broodctl"), "--socket=" + daemon.socket, "top", "--batch"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as looker:
         try:
             if looker.stdout.readline() != "begun\n":
