@@ -228,6 +228,23 @@ def test_a_reload_that_was_refused():
         assert figure(figures(text_of(d)), "brood_reload_refused") == 0
 
 
+def test_a_run_that_lasts():
+    """job_slow: the worker, the job, for how long, and the setting that it is longer than."""
+    with durable(min_workers=1, slow_after="100ms") as d:
+        assert d.run("tally", {"n": 1})["state"] == "succeeded" and warnings(d) == []
+        id = hold(d)
+        subject, message = await_warning(d, "job_slow")
+        assert subject == "tally", subject
+        assert re.fullmatch(r"pool tally: worker tally\.0 has been at job %s \(tally\) for .*s, "
+                            r"longer than SlowAfter=100ms" % id, message), message
+        check_shown(d, message.partition(" for ")[0])
+        open_gate(d)
+        assert d.wait(id)["state"] == "succeeded"
+        assert warnings(d) == []
+        got = figures(text_of(d))
+        assert figure(got, "brood_slow_runs_total", pool="tally", handler="tally") == 1
+
+
 def test_more_than_one():
     """All of them are shown, that of the store first, each in a line."""
     with Daemon({"diag": diag(max_queued=1), "exec": commands()}) as d:
