@@ -235,11 +235,11 @@ def test_an_upgrade_restarts_the_service_and_not_the_socket(p):
 def test_nobody_gets_a_daemon_unasked(p):
     """The user's units are there, and are enabled again for who had enabled them, at the most."""
     postinst = p.control("broodd", "postinst")
-    for unit in ("broodd.service", "broodd.socket"):
+    for unit in ("broodd.service", "broodd.socket", "broodd-metrics.socket"):
         had_it = (r"if deb-systemd-helper --user debian-installed '%s' ; then\n(?:\t{3}.*|\n)*"
                   r"\t{4}deb-systemd-helper --user enable '%s'")
         assert re.search(had_it % (unit, unit), postinst), (unit, postinst)
-    assert postinst.count("--user enable") == 2, postinst
+    assert postinst.count("--user enable") == 3, postinst
 
 
 def test_a_purge_takes_the_state(p):
