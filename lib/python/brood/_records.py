@@ -147,6 +147,11 @@ class Pool:
     blocked: int
     done: int
     deaths: int
+    scaling: Optional[str] = None
+    slots: Optional[int] = None
+    min_workers: Optional[int] = None
+    max_workers: Optional[int] = None
+    recycled: Optional[int] = None
 
 
 @dataclass(frozen=True)
