@@ -60,7 +60,7 @@ typedef struct BoardPool {
         uint64_t jobs[BOARD_STATES];
         uint64_t done;
         uint64_t deaths[BOARD_DEATHS];
-        _Alignas(64) char end[];
+        char room[8]; /* up to a whole number of cache lines, here and below */
 } BoardPool;
 
 typedef struct BoardHandler {
@@ -70,7 +70,7 @@ typedef struct BoardHandler {
         uint64_t resting_until; /* its breaker is open; 0: it is not */
         uint64_t submitted, ended[BOARD_STATES], attempts[BOARD_OUTCOMES];
         Histogram waiting, running;
-        _Alignas(64) char end[];
+        char room[16];
 } BoardHandler;
 
 /* In the order in which a worker goes through them; busy and idle are one state to its pool. */
@@ -100,10 +100,11 @@ typedef struct BoardSlot {
         uint64_t since;   /* the job was begun */
         uint8_t job[16];  /* its id */
         uint32_t attempt, uid;
-        _Alignas(64) char end[];
+        char room[48];
 } BoardSlot;
 
-_Static_assert(sizeof(BoardSlot) <= 128, "two cache lines");
+_Static_assert(sizeof(BoardSlot) == 128, "two cache lines");
+_Static_assert(sizeof(BoardPool) % 64 == 0 && sizeof(BoardHandler) % 64 == 0, "whole ones");
 
 typedef struct BoardLayout {
         union {

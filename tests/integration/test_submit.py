@@ -206,7 +206,7 @@ def test_ttl():
         began = time.time()
         job = d.run("echo", ttl_usec=200000)
         assert job["state"] == "expired" and job["attempts"] == []
-        assert 0.2 <= time.time() - began < 0.2 + slow(1)
+        assert 0.19 <= time.time() - began < 0.2 + slow(1)
         release(d, held)
         assert d.run("echo", ttl_usec=10**9)["state"] == "succeeded"
 
@@ -375,7 +375,7 @@ def test_wait_timeout():
         began = time.monotonic()
         with refused("WaitTimeout") as e:
             d.call("Wait", id=id, timeout_usec=100000)
-        assert 0.1 <= time.monotonic() - began < 0.1 + slow(0.5)
+        assert 0.09 <= time.monotonic() - began < 0.1 + slow(0.5)
         assert e == {"id": id, "state": "running"}
         with refused("WaitTimeout"):
             d.call("Wait", id=id, timeout_usec=0)
