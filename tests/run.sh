@@ -235,7 +235,7 @@ packaging() {
 # The packages installed where systemd is PID 1.
 systemd() {
         log=$logs/systemd.log
-        PYTHONDONTWRITEBYTECODE=1 python3 tests/systemd/run.py -j2 >"$log" 2>&1
+        PYTHONDONTWRITEBYTECODE=1 python3 tests/systemd/run.py -j3 >"$log" 2>&1
         grep -v '^ok ' "$log"
         set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
         count systemd "${1:-0}" "${2:-1}" "${3:-0}"
@@ -256,13 +256,18 @@ fuzz() {
         [ -n "$found" ] || step libfuzzer false
 }
 
+# Tests that mostly wait for time to pass, or are of words: with the sanitizers they run by --asan.
+patient=service,status,thumbnails,alerts,manual,library_manual,completion,how_it_works,operations
+patient=$patient,python_doc,languages
+
 sanitized() {
         export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
         export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:abort_on_error=1
         say "ASan and UBSan"
         build asan || return
         [ -n "$pattern" ] || meson_tests asan
-        integration asan --repeat=$repeat $pattern
+        [ -n "$asan$pattern" ] && patient=
+        integration asan --repeat=$repeat --but="$patient" $pattern
 }
 
 threads() {

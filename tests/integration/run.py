@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs the integration tests.
 
-    run.py [-jN] [--list] [--repeat=N] [PATTERN]…
+    run.py [-jN] [--list] [--repeat=N] [--but=FILE,…] [PATTERN]…
 
 A test is a function test_… of a file test_*.py here; it fails by raising. Each runs in a process of
 its own, which is a child subreaper; when it ends, nothing that it started may be left. The build
@@ -203,10 +203,12 @@ def main():
     parser.add_argument("-j", type=int, default=1, metavar="N")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--repeat", type=int, default=1, metavar="N")
+    parser.add_argument("--but", default="", metavar="FILE,…", help="not those of these files")
     parser.add_argument("pattern", nargs="*")
     options = parser.parse_args()
     sys.path.insert(0, harness.HERE)
-    tests = collect(options.pattern)
+    tests = [(name, function) for name, function in collect(options.pattern)
+             if name.split(".")[0] not in options.but.split(",")]
     if options.list:
         for name, function in tests:
             print("%s: %s" % (name, (function.__doc__ or "").strip()))
