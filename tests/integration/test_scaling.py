@@ -126,7 +126,7 @@ def test_dynamic_grows_step_by_step_and_shrinks():
     with Daemon(dynamic()) as d:
         assert d.pool_status()["workers"] == 1
         began = time.monotonic()
-        ids = [d.submit("sleep", {"seconds": 3}) for _ in range(5)]
+        ids = [d.submit("sleep", {"seconds": 60}) for _ in range(5)]
         until(lambda: d.pool_status()["busy"] == 2, "a second one")
         until(lambda: d.pool_status()["busy"] == 4, "two more")
         assert time.monotonic() - began > 0.9, "a second between the steps"

@@ -38,10 +38,13 @@ def named(rows, name):
 
 
 def settled(d, condition, what):
-    """What top shows when that is on the scoreboard."""
+    """What top shows when that is on the scoreboard; a row may yet have to come there."""
     def find():
         seen = look(d)
-        return seen if condition(seen) else None
+        try:
+            return seen if condition(seen) else None
+        except StopIteration:
+            return None
     return until(find, what)
 
 
