@@ -122,14 +122,15 @@ def test_ondemand_with_semaphores():
 
 
 def test_dynamic_grows_step_by_step_and_shrinks():
-    """More jobs than workers: one more at once, two a second later; idle ones leave."""
+    """More jobs than workers: one more at once, the others in steps a second apart; idle ones
+    leave."""
     with Daemon(dynamic()) as d:
         assert d.pool_status()["workers"] == 1
         began = time.monotonic()
         ids = [d.submit("sleep", {"seconds": 60}) for _ in range(5)]
         until(lambda: d.pool_status()["busy"] == 2, "a second one")
-        until(lambda: d.pool_status()["busy"] == 4, "two more")
-        assert time.monotonic() - began > 0.9, "a second between the steps"
+        until(lambda: d.pool_status()["busy"] == 5, "all of them")
+        assert time.monotonic() - began > 1.9, "two more steps, a second apart"
         for id in ids:
             d.call("Cancel", id=id)
         until(lambda: d.pool_status()["workers"] == 1, "one is left")
