@@ -108,7 +108,7 @@ Builtin=exec
 MinWorkers=2
 SpareWorkers=1
 # We are going to kill workers: no job is to be blamed for it.
-MaxAttempts=20
+MaxAttempts=1000
 PoisonDeaths=0
 Backoff=10ms
 BackoffMax=100ms
