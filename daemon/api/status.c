@@ -6,6 +6,7 @@
 
 #include "api/methods.h"
 #include "api/warnings.h"
+#include "pool/forker.h"
 #include "process/proc.h"
 #include "store/store.h"
 #include "varlink/json.h"
@@ -42,6 +43,8 @@ static void write_pool(Buffer *b, const Pool *pool)
         emit_int_member(b, "min_workers", pool->bounds.min);
         emit_int_member(b, "max_workers", pool->bounds.max);
         emit_int_member(b, "recycled", (int64_t)pool->recycled);
+        if (pool->forker && pool->forker->about)
+                emit_string_member(b, "about", slice_of(pool->forker->about));
         emit_close(b, '}');
 }
 

@@ -11,9 +11,11 @@
  * since SIGKILL would keep it from doing so; while it loads the module, and may hang there, it has.
  *
  *     brood-forkserver                         by broodd, with the descriptors of process/forker.h
- *     brood-forkserver --check [--as=UID:GID[:GROUP…]] [--concurrency=MODEL[:HANDLER…]] MODULE
- *                      [NAME…]
- *                                              prints the handlers that MODULE offers, or why not
+ *     brood-forkserver --check [--as=UID:GID[:GROUP…]] [--concurrency=MODEL[:HANDLER…]] [--stdin]
+ *                      MODULE [NAME…]
+ *                                              prints the handlers that MODULE offers, or why not;
+ *                                              a JSON object on stdin has its `environment`
+ *                                              (strings) and its `settings`
  */
 
 #include <errno.h>
@@ -255,6 +257,32 @@ static bool hear(Nursery *n, ssize_t size)
 
 /* --- life --- */
 
+/* A line for each handler and, behind an empty one, what the module says of itself. */
+static void list_handlers(const BroodModule *module, Buffer *to)
+{
+        for (const BroodHandler *h = module->handlers; h->name; h++)
+                buffer_printf(to, "%s\n", h->name);
+        if (module->about && module->about())
+                buffer_printf(to, "\n%s", module->about());
+}
+
+/* In the child of try_module(). Some modules know their handlers only after `init`. */
+__attribute__((noreturn)) static void tell_handlers(const Preparation *p, int to)
+{
+        AUTO(buffer_fini) Buffer names = BUFFER_INIT;
+        const BroodModule *module;
+        char error[1024];
+
+        if (module_open(p, &module, error, sizeof(error)) < 0 ||
+            (!module->handlers && module_init(p, module, error, sizeof(error)) < 0)) {
+                dprintf(to, "!%s", error);
+                _exit(1);
+        }
+        list_handlers(module, &names);
+        dprintf(to, "%.*s", (int)buffer_len(&names), buffer_bytes(&names));
+        _exit(0);
+}
+
 /* Lists the handlers of a module in a child, so that nothing of the module stays here. Returns its
  * wait status. */
 static int try_module(const Preparation *p, Buffer *names)
@@ -268,17 +296,8 @@ static int try_module(const Preparation *p, Buffer *names)
                 give_up("no pipe");
         pid = fork();
         if (pid == 0) {
-                char error[1024];
-                const BroodModule *module;
-
                 process_die_with_parent(getppid());
-                if (module_open(p, &module, error, sizeof(error)) < 0) {
-                        dprintf(ends[1], "!%s", error);
-                        _exit(1);
-                }
-                for (const BroodHandler *h = module->handlers; h->name; h++)
-                        dprintf(ends[1], "%s\n", h->name);
-                _exit(0);
+                tell_handlers(p, ends[1]);
         }
         fd_close(ends[1]);
         while (pid > 0 && (n = read(ends[0], text, sizeof(text))) > 0)
@@ -311,10 +330,9 @@ static void load_here(ForkServer *s, Buffer *names)
         char error[1024];
 
         if (module_open(&s->preparation, &s->module, error, sizeof(error)) < 0 ||
-            module_init(s->module, s->preparation.settings, error, sizeof(error)) < 0)
+            module_init(&s->preparation, s->module, error, sizeof(error)) < 0)
                 give_up(error);
-        for (const BroodHandler *h = s->module->handlers; h->name; h++)
-                buffer_printf(names, "%s\n", h->name);
+        list_handlers(s->module, names);
         buffer_append_char(names, '\0');
 }
 
@@ -417,7 +435,7 @@ static int become(char *ids)
 static int usage(void)
 {
         fprintf(stderr, "usage: brood-forkserver --check [--as=UID:GID[:GROUP...]] "
-                        "[--concurrency=MODEL[:HANDLER...]] MODULE [HANDLER...]\n");
+                        "[--concurrency=MODEL[:HANDLER...]] [--stdin] MODULE [HANDLER...]\n");
         return 2;
 }
 
@@ -433,39 +451,64 @@ static char *take_option(char ***words, const char *option)
         return word + n;
 }
 
-/* MODEL:HANDLER:…, of the handlers that the pool will have; without any: of all. */
-static int check_model(const BroodModule *module, char *text, char *error, size_t size)
-{
-        char *handlers[256] = { NULL }, *rest = NULL;
-        size_t n = 0;
-        Preparation p;
+enum { MOST_CHECKED = 256 };
 
-        preparation_init(&p);
-        p.concurrency = text ? strtok_r(text, ":", &rest) : NULL;
-        while (p.concurrency && n + 1 < ELEMENTS(handlers) &&
+/* MODEL:HANDLER:…, of the handlers that the pool will have; without any: of all. */
+static void take_model(Preparation *p, char *text, char *handlers[static MOST_CHECKED])
+{
+        char *rest = NULL;
+        size_t n = 0;
+
+        p->concurrency = text ? strtok_r(text, ":", &rest) : NULL;
+        while (p->concurrency && n + 1 < MOST_CHECKED &&
                (handlers[n] = strtok_r(NULL, ":", &rest)))
                 n++;
-        p.handlers = handlers;
-        return p.concurrency ? module_check_concurrency(&p, module, error, size) : 0;
+}
+
+/* After we have become the pool's user: an environment is more than words. */
+static int take_stdin(Preparation *p)
+{
+        json_t *given = json_loadf(stdin, 0, NULL), *one;
+        size_t i;
+
+        p->settings = json_object_get(given, "settings");
+        json_array_foreach(json_object_get(given, "environment"), i, one)
+                (void)putenv((char *)json_string_value(one)); /* `given` stays for good */
+        return given ? 0 : -EINVAL;
+}
+
+/* Those named on the command line are to be there; those of the model are to run by it. */
+static int look_at(const BroodModule **module, Preparation *p, char **wanted, char **handlers,
+                   char *error, size_t size)
+{
+        int r;
+
+        p->handlers = wanted;
+        r = module_find(p, module, error, size);
+        if (r == 0 && !(*module)->handlers)
+                r = module_init(p, *module, error, size);
+        p->handlers = handlers;
+        return r < 0 || !p->concurrency ? r : module_check_concurrency(p, *module, error, size);
 }
 
 static int check_module(char **words)
 {
-        char error[1024], *ids, *model;
+        char error[1024], *ids, *model, *handlers[MOST_CHECKED] = { NULL };
         const BroodModule *module;
         Preparation p;
 
         if (!take_option(&words, "--check"))
                 return usage();
         preparation_init(&p);
+        p.slots = 1;
         ids = take_option(&words, "--as=");
         model = take_option(&words, "--concurrency=");
-        if (!*words || (ids && become(ids) < 0))
+        if (!*words || (ids && become(ids) < 0) ||
+            (take_option(&words, "--stdin") && take_stdin(&p) < 0) || !*words)
                 return usage();
+        take_model(&p, model, handlers);
         p.module = words[0];
-        p.handlers = words + 1;
-        if (module_find(&p, &module, error, sizeof(error)) < 0 ||
-            check_model(module, model, error, sizeof(error)) < 0) {
+        if (look_at(&module, &p, words + 1, handlers, error, sizeof(error)) < 0) {
                 fprintf(stderr, "%s\n", error);
                 return 1;
         }

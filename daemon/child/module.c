@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "worker/about.h"
 
 PRINTF(3, 4) static int refuse(char *error, size_t size, const char *format, ...)
 {
@@ -30,23 +31,27 @@ static bool offers(const BroodModule *module, const char *name)
         return false;
 }
 
+/* Of a module that knows nothing of what came later. */
+#define LEAST_SIZE offsetof(BroodModule, offer)
+
 static int check_table(const BroodModule *module, const char *path, char *error, size_t size)
 {
         if (module->abi != BROOD_MODULE_ABI && module->abi != 1)
                 return refuse(error, size, "%s: is made for module ABI %u, this brood has %d", path,
                               module->abi, BROOD_MODULE_ABI);
-        if (module->size < sizeof(BroodModule))
+        if (module->size < LEAST_SIZE)
                 return refuse(error, size,
                               "%s: its brood_module has %u bytes, at least %zu are needed", path,
-                              module->size, sizeof(BroodModule));
-        if (!module->name || !module->handlers || !module->handlers[0].name)
+                              module->size, LEAST_SIZE);
+        if (!module->name || (module->handlers && !module->handlers[0].name) ||
+            (!module->handlers && (module->size <= LEAST_SIZE || !module->offer)))
                 return refuse(error, size, "%s: its brood_module has no name or no handlers", path);
         return 0;
 }
 
 static int check_functions(const BroodModule *module, const char *path, char *error, size_t size)
 {
-        for (const BroodHandler *h = module->handlers; h->name; h++)
+        for (const BroodHandler *h = module->handlers; h && h->name; h++)
                 if (!h->run && !h->start)
                         return refuse(error, size, "%s: handler '%s' has no function", path,
                                       h->name);
@@ -60,13 +65,13 @@ typedef struct OldHandler {
         const char *summary;
 } OldHandler;
 
-/* A module as ABI 1 has it, with a table of today's. It stays for good, as the module does; there
- * is one in a process. */
-static BroodModule upgraded;
+/* The module as it is taken: of this size, with handlers of today's. It stays for good, as the
+ * module does; there is one in a process. */
+static BroodModule taken;
 
-static int upgrade(const BroodModule **module, char *error, size_t size)
+static int upgrade_handlers(char *error, size_t size)
 {
-        const OldHandler *old = (const void *)(*module)->handlers;
+        const OldHandler *old = (const void *)taken.handlers;
         BroodHandler *handlers;
         size_t n = 0;
 
@@ -78,10 +83,8 @@ static int upgrade(const BroodModule **module, char *error, size_t size)
         for (size_t i = 0; i < n; i++)
                 handlers[i] = (BroodHandler){ .name = old[i].name, .run = old[i].run,
                                               .summary = old[i].summary };
-        upgraded = **module;
-        upgraded.abi = BROOD_MODULE_ABI;
-        upgraded.handlers = handlers;
-        *module = &upgraded;
+        taken.abi = BROOD_MODULE_ABI;
+        taken.handlers = handlers;
         return 0;
 }
 
@@ -97,7 +100,7 @@ static bool is_wanted(const Preparation *p, const char *name)
 static int check_way(const Preparation *p, const BroodModule *module, bool async, char *error,
                      size_t size)
 {
-        for (const BroodHandler *h = module->handlers; h->name; h++) {
+        for (const BroodHandler *h = module->handlers; h && h->name; h++) {
                 if (!is_wanted(p, h->name) || (async ? h->start != NULL : h->run != NULL))
                         continue;
                 return refuse(error, size,
@@ -132,7 +135,7 @@ int module_check_concurrency(const Preparation *p, const BroodModule *module, ch
 
 static int check_handlers(const Preparation *p, const BroodModule *module, char *error, size_t size)
 {
-        for (char **name = p->handlers; name && *name; name++)
+        for (char **name = p->handlers; module->handlers && name && *name; name++)
                 if (!offers(module, *name))
                         return refuse(error, size, "module %s offers no handler '%s'", module->name,
                                       *name);
@@ -156,10 +159,13 @@ static int load(const Preparation *p, const BroodModule **ret, char *error, size
         if (!module)
                 return refuse_file(p, error, size);
         r = check_table(module, path, error, size);
-        if (r == 0 && module->abi == 1)
-                r = upgrade(&module, error, size);
-        *ret = module;
-        return r < 0 ? r : check_functions(module, path, error, size);
+        if (r < 0)
+                return r;
+        memcpy(&taken, module, MIN((size_t)module->size, sizeof(taken)));
+        if (module->abi == 1)
+                r = upgrade_handlers(error, size);
+        *ret = &taken;
+        return r < 0 ? r : check_functions(&taken, path, error, size);
 }
 
 int module_find(const Preparation *p, const BroodModule **ret, char *error, size_t size)
@@ -180,9 +186,25 @@ int module_open(const Preparation *p, const BroodModule **ret, char *error, size
         return r < 0 ? r : module_check_concurrency(p, *ret, error, size);
 }
 
-int module_init(const BroodModule *module, const json_t *settings, char *error, size_t size)
+/* The handlers that are only known now are looked at as those of others were. */
+static int take_offer(const Preparation *p, const BroodModule *module, char *error, size_t size)
 {
-        if (module->init && module->init(settings) != 0)
-                return refuse(error, size, "module %s: init refused to start", module->name);
-        return 0;
+        int r;
+
+        taken.handlers = module->offer();
+        if (!taken.handlers || !taken.handlers[0].name)
+                return refuse(error, size, "module %s offers no handlers", module->name);
+        r = check_functions(module, module->name, error, size);
+        if (r == 0)
+                r = check_handlers(p, module, error, size);
+        return r < 0 ? r : module_check_concurrency(p, module, error, size);
+}
+
+int module_init(const Preparation *p, const BroodModule *module, char *error, size_t size)
+{
+        module_told(p->concurrency, (unsigned)p->slots);
+        if (module->init && module->init(p->settings) != 0)
+                return refuse(error, size, "module %s: %s", module->name,
+                              brood_refusal() ? brood_refusal() : "init refused to start");
+        return module->handlers ? 0 : take_offer(p, module, error, size);
 }

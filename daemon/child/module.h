@@ -20,8 +20,9 @@ int module_open(const Preparation *p, const BroodModule **ret, char *error, size
 int module_check_concurrency(const Preparation *p, const BroodModule *module, char *error,
                              size_t size);
 
-/* Runs `init`. Returns as module_open(). */
-int module_init(const BroodModule *module, const json_t *settings, char *error, size_t size);
+/* Runs `init`; a module that offers its handlers only then is checked for them now, and `handlers`
+ * is set. Returns as module_open(). */
+int module_init(const Preparation *p, const BroodModule *module, char *error, size_t size);
 
 /* The built-in `exec`. `p` must outlive its use. */
 const BroodModule *exec_module(const Preparation *p);

@@ -49,7 +49,7 @@ int main(void)
         }
         setvbuf(stdout, NULL, _IOLBF, 0);
         if (module_open(&p, &module, error, sizeof(error)) < 0 ||
-            module_init(module, p.settings, error, sizeof(error)) < 0) {
+            module_init(&p, module, error, sizeof(error)) < 0) {
                 fprintf(stderr, "<3>%s\n", error);
                 return 1;
         }

@@ -19,6 +19,7 @@
 #include "pool/preparation.h"
 #include "process/forker.h"
 #include "process/start.h"
+#include "varlink/json.h"
 
 extern char **environ;
 
@@ -82,6 +83,18 @@ static void on_exit_told(Forker *f, const ForkerEvent *e)
                 disbelieve(f, "it tells of the end of a worker that was not born");
 }
 
+/* Names, a line each; and behind an empty line what the module says of itself. */
+static void take_text(Forker *f, const char *text)
+{
+        char *end;
+
+        f->handlers = strdup(text);
+        end = f->handlers ? strstr(f->handlers, "\n\n") : NULL;
+        if (end)
+                *++end = '\0';
+        f->about = end && json_is_text(slice_of(end + 1)) ? end + 1 : NULL;
+}
+
 static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pidfd)
 {
         Pool *pool = f->pool;
@@ -94,7 +107,7 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
                 }
                 f->ready = true;
                 (void)event_del(&f->start_timer);
-                f->handlers = strdup(text);
+                take_text(f, text);
                 pool_forker_ready(pool, f);
                 break;
         case FORKER_FAILED:

@@ -22,6 +22,7 @@ typedef struct Forker {
         bool retired;      /* it goes with its last worker */
         unsigned n_workers; /* that it has been asked for and that are not over */
         char *handlers;    /* what the module offers, a line each; NULL: not known */
+        const char *about; /* what it says of itself, within that; NULL: nothing */
 } Forker;
 
 /* Starts one. It reports to pool_forker_ready() or pool_forker_failed(). Returns 0 or -errno. */

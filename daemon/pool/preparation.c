@@ -115,19 +115,6 @@ int pool_forker_environment(const PoolSettings *s, char ***ret)
         return identity_is_ours(&s->identity) ? 0 : pool_plain_environment(ret);
 }
 
-json_t *pool_free_settings(const PoolSettings *s)
-{
-        json_t *object = json_object();
-
-        for (unsigned i = 0; object && i < s->n_free; i++)
-                if (json_object_set_new(object, s->free[i].key, json_string(s->free[i].value)) <
-                    0) {
-                        json_decref(object);
-                        return NULL;
-                }
-        return object;
-}
-
 static json_t *limits(const PoolSettings *s)
 {
         json_t *all = json_object();

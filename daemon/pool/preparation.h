@@ -19,6 +19,3 @@ int pool_plain_environment(char ***ret);
  * says (an LD_LIBRARY_PATH= of that user) may not count before it is that user. Returns 0 or
  * -ENOMEM. */
 int pool_forker_environment(const PoolSettings *settings, char ***ret);
-
-/* [Settings] as an object of strings; NULL if memory ran out. */
-json_t *pool_free_settings(const PoolSettings *settings);

@@ -66,11 +66,41 @@ static void write_model(const PoolSettings *pool, char *to, size_t size)
                 n += (size_t)snprintf(to + n, size - n, ":%s", *h);
 }
 
+static int add_texts(json_t *list, char *const *texts)
+{
+        for (; texts && *texts; texts++)
+                if (json_array_append_new(list, json_string(*texts)) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+/* What some modules need to say what they offer, for --stdin. Returns a descriptor or -errno. */
+static int write_stdin(const PoolSettings *pool)
+{
+        AUTO(fd_close) int fd = memfd_create("settings", MFD_CLOEXEC);
+        json_t *environment = json_array();
+        json_t *all = json_pack("{s:o, s:o}", "settings", pool_free_settings(pool), "environment",
+                                environment);
+        int r = all ? 0 : -ENOMEM;
+
+        if (fd < 0 && r == 0)
+                r = -errno;
+        if (r == 0)
+                r = add_texts(environment, pool->environment);
+        if (r == 0)
+                r = add_texts(environment, pool->file_environment);
+        if (r == 0 && (json_dumpfd(all, fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0))
+                r = -ENOSPC;
+        json_decref(all);
+        return r < 0 ? r : MOVE_FD(fd);
+}
+
 static int run_forkserver(const char *module, const PoolSettings *pool, int out, int err,
                           pid_t *ret)
 {
         const char *directory = secure_getenv("BROOD_LIBEXEC");
         char path[4096], as[1024], model[8192], *argv[8] = { path, (char *)"--check" };
+        AUTO(fd_close) int in = write_stdin(pool);
         posix_spawn_file_actions_t actions;
         unsigned n = 2;
         int r;
@@ -80,13 +110,18 @@ static int run_forkserver(const char *module, const PoolSettings *pool, int out,
                 argv[n++] = as;
         write_model(pool, model, sizeof(model));
         argv[n++] = model;
+        argv[n++] = (char *)"--stdin";
         argv[n] = (char *)module;
+        if (in < 0)
+                return in;
         (void)snprintf(path, sizeof(path), "%s/brood-forkserver",
                        directory && *directory ? directory : BROOD_LIBEXEC_DIR);
         r = posix_spawn_file_actions_init(&actions);
         if (r)
                 return -r;
-        r = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+        r = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+        if (r == 0)
+                r = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
         if (r == 0)
                 r = posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
         if (r == 0)

@@ -522,6 +522,19 @@ bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b)
                words_equal(a->file_environment, b->file_environment);
 }
 
+json_t *pool_free_settings(const PoolSettings *s)
+{
+        json_t *object = json_object();
+
+        for (unsigned i = 0; object && i < s->n_free; i++)
+                if (json_object_set_new(object, s->free[i].key, json_string(s->free[i].value)) <
+                    0) {
+                        json_decref(object);
+                        return NULL;
+                }
+        return object;
+}
+
 int settings_line_of(const PoolSettings *p, const char *why)
 {
         for (unsigned i = 0; i < N_POOL_SETTINGS; i++) {

@@ -11,6 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include <jansson.h>
+
 #include "settings/identity.h"
 #include "settings/principals.h"
 
@@ -128,6 +130,9 @@ typedef struct SettingsError {
 int settings_read(Settings **ret, const char *directory, bool optional, SettingsError *error);
 void settings_free(Settings *s);
 DEFINE_CLEANUP(Settings, settings_free);
+
+/* [Settings] as an object of strings; NULL if memory ran out. */
+json_t *pool_free_settings(const PoolSettings *settings);
 
 /* Is everything that a worker is made from the same in both? (Then a reload keeps the workers.) */
 bool pool_settings_same_process(const PoolSettings *a, const PoolSettings *b);

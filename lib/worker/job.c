@@ -27,6 +27,16 @@ int brood_job_attempt(const BroodJob *job)
         return job->attempt;
 }
 
+const char *brood_job_handler(const BroodJob *job)
+{
+        return job->handler;
+}
+
+unsigned brood_job_slot(const BroodJob *job)
+{
+        return job->slot;
+}
+
 int64_t brood_job_time_left(const BroodJob *job)
 {
         if (job->deadline == USEC_INFINITY)
@@ -50,6 +60,20 @@ const json_t *brood_job_args(BroodJob *job)
 int brood_job_cancelled(const BroodJob *job)
 {
         return atomic_load_explicit(&job->cancelled, memory_order_acquire) != CANCEL_NONE;
+}
+
+const char *brood_job_cancel_reason(const BroodJob *job)
+{
+        switch ((CancelReason)atomic_load_explicit(&job->cancelled, memory_order_acquire)) {
+        case CANCEL_CANCEL:
+                return "cancel";
+        case CANCEL_TIMEOUT:
+                return "timeout";
+        case CANCEL_SHUTDOWN:
+                return "shutdown";
+        default:
+                return NULL;
+        }
 }
 
 int brood_job_cancel_fd(BroodJob *job)

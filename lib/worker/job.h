@@ -58,6 +58,7 @@ struct BroodJob {
         const JobLog *log;     /* NULL: nowhere */
         const char *handler;   /* these two are told to it */
         const char *worker;
+        unsigned slot;
         const SlotPage *page; /* says whether output is wanted; NULL: it always is */
         JobCut cut[JOB_STREAMS];
         Buffer piece; /* of output */

@@ -343,7 +343,8 @@ static int get_ready(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)
                 r = init_module(w, scan,
                                 varlink_field(scan, in, IO_BROOD_WORKER_PREPARE_IN_SETTINGS));
         if (r < 0)
-                fprintf(stderr, "<3>module %s: worker_init refused to start\n", w->module->name);
+                fprintf(stderr, "<3>module %s: %s\n", w->module->name,
+                        brood_refusal() ? brood_refusal() : "worker_init refused to start");
         if (r == 0)
                 r = worker_start_threads(w);
         return r;
@@ -456,6 +457,7 @@ static void init_job(WorkerSlot *s, const WorkerOptions *options)
         job->page = s->page;
         job->log = options->logs ? options->logs[s->number] : NULL;
         job->worker = s->worker->name;
+        job->slot = s->number;
         job->lock = &s->job_lock;
         job->cancel_fd = -1;
 }

@@ -46,8 +46,11 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
 
         pthread_mutex_lock(&s->job_lock);
         found = s->current && s->current->attempt == attempt && strcmp(s->current->id, id) == 0;
-        if (found)
+        if (found) {
                 job_cancel(s->current, reason);
+                if (s->worker->module->ending)
+                        s->worker->module->ending(s->current);
+        }
         pthread_mutex_unlock(&s->job_lock);
         if (found)
                 async_wake(s->worker);

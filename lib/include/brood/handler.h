@@ -63,13 +63,39 @@ typedef struct BroodModule {
         int (*init)(const json_t *settings);
         int (*worker_init)(const json_t *settings); /* once in each worker */
         void (*fini)(void);                         /* when a worker leaves in good order */
+        /* What follows may be missing: `size` says so. */
+        /* The handlers of a module that knows them only after `init`, and whose `handlers` is NULL;
+         * they stay where they are for good. */
+        const BroodHandler *(*offer)(void);
+        /* Somebody asks for the end of a job that runs: what brood_job_cancelled() says, as an
+         * event. By a thread of the worker's that must not be kept waiting; the job stays until
+         * this returns. It is not called for what was asked before the handler was. */
+        void (*ending)(const BroodJob *job);
+        /* A line for people (`broodctl pools`), asked for after `init`. */
+        const char *(*about)(void);
 } BroodModule;
+
+/* In `init` and `worker_init`: why it refuses, one line. Always returns 1. And what was said last;
+ * NULL: nothing. */
+int brood_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+const char *brood_refusal(void);
+
+/* What Concurrency= and Slots= of the pool say. In `init` and from then on. */
+const char *brood_worker_concurrency(void);
+unsigned brood_worker_slots(void);
 
 /* The job's id, 36 characters; valid as long as the job. */
 const char *brood_job_id(const BroodJob *job);
 
 /* Which attempt this is, from 1. */
 int brood_job_attempt(const BroodJob *job);
+
+/* The name of its handler: the one of the BroodHandler, the very same pointer. */
+const char *brood_job_handler(const BroodJob *job);
+
+/* In which slot of its worker it runs, from 0: one at a time in each, and always in the same
+ * thread. */
+unsigned brood_job_slot(const BroodJob *job);
 
 /* Microseconds left until the job's timeout; negative when it has passed; INT64_MAX without one. */
 int64_t brood_job_time_left(const BroodJob *job);
@@ -82,6 +108,9 @@ const json_t *brood_job_args(BroodJob *job);
 /* Has somebody asked for the end of this job (a cancel, its timeout, a shutdown)? A handler that
  * looks now and then and then fails can keep its worker alive. Cheap: one atomic load. */
 int brood_job_cancelled(const BroodJob *job);
+
+/* Why: "cancel", "timeout" or "shutdown"; NULL: nobody has. */
+const char *brood_job_cancel_reason(const BroodJob *job);
 
 /* A descriptor that is readable when the answer to that is yes, to be polled, never read; -1 if
  * there is none to be had. */

@@ -152,6 +152,7 @@ class Pool:
     min_workers: Optional[int] = None
     max_workers: Optional[int] = None
     recycled: Optional[int] = None
+    about: Optional[str] = None
 
 
 @dataclass(frozen=True)
