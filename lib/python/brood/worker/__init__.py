@@ -36,7 +36,7 @@ from __future__ import annotations
 import threading
 import time
 from types import MappingProxyType
-from typing import Any, Callable, Dict, Mapping, Optional, TypeVar, Union, overload
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, TypeVar, Union, overload
 
 __all__ = ["BadArguments", "Cancelled", "Job", "NoRetry", "Retry", "handler", "prepare", "serve",
            "settings"]
@@ -82,6 +82,14 @@ class BadArguments(ValueError):
     """The arguments are wrong: the job fails, and is not tried again."""
 
 
+class _Listener(Protocol):
+    """To whom a job says how far it is."""
+
+    def progress(self, fraction: float) -> None: ...
+
+    def output(self, stream: str, data: Union[str, bytes]) -> None: ...
+
+
 class Job:
     """What a handler can know of its job, and say meanwhile. It is over with its handler.
 
@@ -94,14 +102,14 @@ class Job:
 
     def __init__(self, id: str, attempt: int, handler: str, args: Dict[str, Any],
                  timeout_usec: Optional[int] = None,
-                 say: Optional[Callable[[Dict[str, Any]], None]] = None) -> None:
+                 say: Optional[_Listener] = None) -> None:
         self.id, self.attempt, self.handler, self.args = id, attempt, handler, args
         #: Why it is to end: "cancel", "timeout", "shutdown"; None: it is not.
         self.reason: Optional[str] = None
         self._deadline = None if timeout_usec is None else time.monotonic() + timeout_usec / 1e6
         self._say = say
         self._event: Optional[threading.Event] = None
-        self._hook: Optional[Callable[[], None]] = None
+        self._hook: Optional[Callable[[Job], None]] = None
         self._raised = False
 
     @property
@@ -133,7 +141,7 @@ class Job:
         if not 0 <= fraction <= 1:
             raise ValueError("progress is between 0 and 1, not %r" % fraction)
         if self._say:
-            self._say({"progress": float(fraction)})
+            self._say.progress(float(fraction))
         self.check()
 
     def output(self, data: Union[str, bytes], stream: str = "stdout") -> None:
@@ -142,7 +150,7 @@ class Job:
         if stream not in ("stdout", "stderr"):
             raise ValueError("no such stream: %r" % stream)
         if self._say and data:
-            self._say({"output": _piece(stream, data)})
+            self._say.output(stream, data)
         self.check()
 
     def write(self, text: str) -> int:
@@ -160,7 +168,7 @@ class Job:
         if event is not None:
             event.set()
         if hook is not None:
-            hook()
+            hook(self)
 
 
 def _piece(stream: str, data: Union[str, bytes]) -> Dict[str, str]:
@@ -188,7 +196,7 @@ def handler(function: Optional[str] = None, *, name: Optional[str] = None,
 def handler(function: Any = None, *, name: Optional[str] = None, interrupt: bool = True) -> Any:
     """Makes a function a handler, under its own name or the one given: `@handler`,
     `@handler("name")`, `@handler(interrupt=False)`. The function stays what it was."""
-    from ._serve import register
+    from ._handlers import register
 
     if callable(function):
         return register(function, name or function.__name__, interrupt)
@@ -198,7 +206,7 @@ def handler(function: Any = None, *, name: Optional[str] = None, interrupt: bool
 def prepare(function: F) -> F:
     """Has a function called once, with the pool's settings (a dict), before the worker is ready: to
     open what handlers use. If it raises, the worker does not start."""
-    from ._serve import SETUP
+    from ._handlers import SETUP
 
     SETUP.append(function)
     return function

@@ -21,136 +21,34 @@ import signal
 import socket
 import sys
 import threading
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .. import _wire
-from . import BadArguments, Cancelled, Job, _Failure, _settings
-
-if TYPE_CHECKING:  # what only some workers need is imported by them
-    import asyncio
+from . import Cancelled, Job, _piece, _settings
+from ._handlers import (HANDLERS, SETUP, SUSPECT, Failure, Handler, encode, failure_of,
+                        look_closer, result_text)
+from ._loops import Loops
 
 WORKER = "io.brood.Worker."
 SERVICE = "org.varlink.service."
 READ_SIZE = 256 * 1024
 MAX_EARLY = 64
-CO_VAR, CO_COROUTINE = 0x0c, 0x80  # inspect.CO_VARARGS | CO_VARKEYWORDS, CO_COROUTINE
 ENVELOPE = 256  # round a result there are fewer bytes
 FIRST_FD = 3
 
-encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 decode = json.JSONDecoder().decode
 
-KINDS = {"timeout": ("the handler timed out", "timeout"),
-         "cancel": ("the handler was cancelled", "cancelled"),
-         "shutdown": ("the handler ended because the worker leaves", None)}
 
+# --- answers ---
 
-# --- handlers ---
-
-class Handler:
-    """A function, and how it is called."""
-
-    def __init__(self, function: Callable[..., Any], interrupt: bool) -> None:
-        self.function = function
-        self.interrupt = interrupt
-        if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
-            code = function.__code__  # inspect would take longer than all the rest
-            n, keywords, flags = code.co_argcount, code.co_kwonlyargcount, code.co_flags
-            plain, only = code.co_varnames[:n], code.co_varnames[n:n + keywords]
-            self.is_async = bool(flags & CO_COROUTINE)
-            self.wants_job = plain == ("job",) and not only and not flags & CO_VAR
-        else:
-            import inspect
-            parameters = inspect.signature(function).parameters.values()
-            only = tuple(p.name for p in parameters if p.kind == p.KEYWORD_ONLY)
-            self.is_async = inspect.iscoroutinefunction(function)
-            self.wants_job = not only and [p.name for p in parameters] == ["job"]
-        self.job_too = "job" in only
-
-    def __call__(self, job: Job) -> Any:
-        """Calls it; of an `async def` returns the coroutine."""
-        if self.wants_job:
-            return self.function(job)
-        args = job.args
-        if self.job_too:
-            args = dict(args, job=job)
-        try:
-            return self.function(**args)
-        except TypeError:
-            self.check(args)
-            raise
-
-    def check(self, args: Dict[str, Any]) -> None:
-        """Was it the arguments? Then the function has not begun."""
-        import inspect
-        try:
-            inspect.signature(self.function).bind(**args)
-        except TypeError as error:
-            raise BadArguments(str(error)) from None
-
-
-HANDLERS: Dict[str, Handler] = {}
-SETUP: List[Callable[[Dict[str, Any]], Any]] = []
-
-
-def register(function: Callable[..., Any], name: str, interrupt: bool) -> Callable[..., Any]:
-    if name in HANDLERS:
-        raise ValueError("there are two handlers of the name %s" % name)
-    HANDLERS[name] = Handler(function, interrupt)
-    return function
-
-
-# --- what they return ---
-
-# A number of 64 bits has 19 digits at the most, and no string has a NUL in it.
-SUSPECT = re.compile(rb"[0-9]{19}|\\u0000")
-
-
-def look_closer(text: bytes) -> None:
-    """Raises ValueError for what is JSON and yet no message."""
-    def integer(digits: str) -> int:
-        value = int(digits)
-        if not -(1 << 63) <= value < 1 << 63:
-            raise ValueError("the integer %s has more than 64 bits" % digits)
-        return value
-
-    def walk(value: Any) -> None:
-        if isinstance(value, str):
-            if "\0" in value:
-                raise ValueError("a string with a NUL in it")
-        elif isinstance(value, dict):
-            for key, element in value.items():
-                walk(key)
-                walk(element)
-        elif isinstance(value, list):
-            for element in value:
-                walk(element)
-
-    walk(json.loads(text, parse_int=integer))
-
-
-def result_text(result: Any, limit: int) -> bytes:
-    """Raises TypeError, ValueError or RecursionError where it can not be said."""
-    if result is None:
-        return b"{}"
-    if not isinstance(result, dict):
-        result = {"value": result}
-    text = encode(result).encode()
-    if SUSPECT.search(text):
-        look_closer(text)
-    if len(text) > limit:
-        raise ValueError("it has %d bytes, %d are allowed" % (len(text), limit))
-    return text
-
-
-def failure(message: str, retry: bool, kind: Optional[str] = None,
-            details: Optional[Dict[str, Any]] = None) -> bytes:
-    parameters: Dict[str, Any] = {"message": message, "retry": retry}
-    if kind:
-        parameters["kind"] = kind
-    if details:
-        parameters["details"] = details
+def failure_text(failure: Failure) -> bytes:
+    if failure.bad:
+        return error_text(WORKER + "BadArguments", {"message": failure.message})
+    parameters: Dict[str, Any] = {"message": failure.message, "retry": failure.retry}
+    if failure.kind:
+        parameters["kind"] = failure.kind
+    if failure.details:
+        parameters["details"] = failure.details
     return error_text(WORKER + "HandlerFailed", parameters)
 
 
@@ -164,27 +62,6 @@ def error_text(name: str, parameters: Dict[str, Any]) -> bytes:
             kept = {"message": words, "retry": bool(parameters.get("retry", True))}
             text = encode({"error": name, "parameters": kept}).encode(errors="replace")
     return text
-
-
-def failure_of(error: BaseException) -> bytes:
-    """What an exception that left a handler says."""
-    if isinstance(error, BadArguments):
-        return error_text(WORKER + "BadArguments", {"message": str(error)})
-    if isinstance(error, _Failure):
-        try:
-            return failure(str(error), error.retry, None, error.details)
-        except (TypeError, ValueError, RecursionError):
-            return failure(str(error), error.retry, None, {"details": repr(error.details)})
-    name = type(error).__name__
-    inner = error.__traceback__
-    while inner and inner.tb_frame.f_globals.get("__name__") == __name__:
-        inner = inner.tb_next  # not where we called it
-    import traceback
-    text = "".join(traceback.format_exception(type(error), error, inner))
-    sys.stderr.write(text)
-    words = str(error)
-    return failure("%s: %s" % (name, words) if words else name, True, None,
-                   {"exception": name, "traceback": text})
 
 
 # --- connections ---
@@ -216,6 +93,11 @@ class Connection:
                 self.on_message(decode(text.decode()))
             self.flush()
 
+    @property
+    def is_alone(self) -> bool:
+        """Is it the only slot?"""
+        return self.is_main and len(self.server.connections) <= 2
+
     def reply(self, text: bytes) -> None:
         """Leaves with flush()."""
         self.unsent.append(text)
@@ -245,6 +127,12 @@ class Connection:
         finally:
             self.sending = False
 
+    def progress(self, fraction: float) -> None:
+        self.say({"progress": fraction})
+
+    def output(self, stream: str, data: Union[str, bytes]) -> None:
+        self.say({"output": _piece(stream, data)})
+
     # --- calls ---
 
     def on_message(self, message: Dict[str, Any]) -> None:
@@ -267,7 +155,7 @@ class Connection:
             return
         self.flush()
         job = Job(parameters["id"], parameters["attempt"], parameters["handler"],
-                  parameters["args"], parameters.get("timeout_usec"), self.say if more else None)
+                  parameters["args"], parameters.get("timeout_usec"), self if more else None)
         answer = self.carry_out(handler, job)
         sys.stdout.flush()
         self.reply(answer)
@@ -279,22 +167,20 @@ class Connection:
         try:
             try:
                 if handler.is_async:
-                    result = server.run_async(handler, job, self.is_main)
+                    result = server.loops.run(handler, job, not self.is_alone)
                 elif self.is_main and handler.interrupt:
                     result = server.run_interruptible(handler, job, self)
                 else:
                     result = handler(job)
             finally:
                 server.leave(job)
-        except Cancelled as cancelled:
-            words, kind = KINDS.get(cancelled.reason, KINDS["cancel"])
-            return failure(words, True, kind)
-        except Exception as error:
-            return failure_of(error)
-        try:
-            text = result_text(result, server.max_message - ENVELOPE)
-        except (TypeError, ValueError, RecursionError) as error:
-            return failure("the handler's result is no message: %s" % error, False, "result")
+            text = result_text(result)
+        except (Cancelled, Exception) as error:
+            return failure_text(failure_of(error))
+        limit = server.max_message - ENVELOPE
+        if len(text) > limit:
+            return failure_text(Failure("the result has %d bytes, %d are allowed "
+                                        "(MaxMessageSize=)" % (len(text), limit), False, "result"))
         return b'{"parameters":{"result":' + text + b"}}"
 
 
@@ -311,8 +197,7 @@ class Server:
         self.current: Dict[Tuple[str, int], Job] = {}
         self.early: Dict[Tuple[str, int], str] = {}  # cancels that have come before their runs
         self.interruptible: Optional[Tuple[Job, Connection]] = None
-        self.loop: Optional[asyncio.AbstractEventLoop] = None
-        self.loop_lock = threading.Lock()
+        self.loops = Loops()
 
     # --- jobs ---
 
@@ -336,7 +221,7 @@ class Server:
         finally:
             self.interruptible = None
 
-    def poke_main(self) -> None:
+    def poke_main(self, _: Job) -> None:
         signal.pthread_kill(self.main, signal.SIGURG)
 
     def interrupt(self, *_: Any) -> None:
@@ -344,44 +229,6 @@ class Server:
         which are safe points, raise."""
         if self.interruptible and not self.interruptible[1].sending:
             self.interruptible[0].check()
-
-    def run_async(self, handler: Handler, job: Job, is_main: bool) -> Any:
-        """In the loop of the main thread or, where there are several slots, of a thread that all
-        of them share."""
-        import asyncio
-        import concurrent.futures
-        coroutine = handler(job)
-        try:
-            if is_main and len(self.connections) <= 2:
-                loop = self.loop = self.loop or asyncio.new_event_loop()
-                asyncio.set_event_loop(loop)
-                return loop.run_until_complete(self.cancellable(coroutine, job, loop))
-            loop = self.shared_loop()
-            return asyncio.run_coroutine_threadsafe(self.cancellable(coroutine, job, loop),
-                                                    loop).result()
-        except (asyncio.CancelledError, concurrent.futures.CancelledError):
-            raise Cancelled(job.reason or "cancel") from None
-
-    async def cancellable(self, coroutine: Coroutine[Any, Any, Any], job: Job,
-                          loop: asyncio.AbstractEventLoop) -> Any:
-        task = loop.create_task(coroutine)
-        job._hook = lambda: self.cancel_task(loop, task)
-        if job.cancelled:
-            task.cancel()
-        return await task
-
-    @staticmethod
-    def cancel_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        loop.call_soon_threadsafe(task.cancel)
-
-    def shared_loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio
-        with self.loop_lock:
-            if self.loop is None:
-                self.loop = asyncio.new_event_loop()
-                threading.Thread(target=self.loop.run_forever, name="brood-loop",
-                                 daemon=True).start()
-            return self.loop
 
     # --- calls ---
 

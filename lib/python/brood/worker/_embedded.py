@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""The inside of python.so: what it calls in each of its interpreters.
+
+A slot is a thread of the worker; where slots are interpreters, this module is there once for each.
+The built-in module _brood is python.so itself. Nothing here runs but with the interpreter's lock,
+so what a thread reads of another's job is whole.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple, Union
+
+import _brood  # type: ignore[import]  # python.so itself
+
+from . import Cancelled, Job, _settings
+from ._handlers import (HANDLERS, SETUP, Failure, Handler, encode, failure_of, result_text)
+from ._load import load
+from ._loops import Loops
+
+scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # decode(), without spaces
+HERE = os.path.dirname(__file__)
+current: Dict[int, Job] = {}  # the job of each slot
+loops: Dict[int, Loops] = {}  # empty: all of them share one
+shared = Loops()
+
+# The text of a result, or of a failure: message, details or None; shall it be tried again; was it
+# the arguments?
+Answer = Union[bytes, Tuple[bytes, Optional[bytes], bool, bool]]
+
+
+# --- before jobs ---
+
+def offer(names: str) -> List[str]:
+    """Imports what Import= says. Returns the names of the handlers."""
+    for name in names.split():
+        load(name)
+    if not HANDLERS:
+        raise ValueError("Import=%s has no handler: a function with the decorator "
+                         "brood.worker.handler" % names)
+    return list(HANDLERS)
+
+
+def freeze() -> None:
+    """What is there now is not looked through by the collector again, which would write to memory
+    that forks share."""
+    gc.collect()
+    gc.freeze()
+
+
+def why(error: BaseException) -> str:
+    """An exception of an import in one line: where in the user's file, what, and where deeper."""
+    what = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
+    if isinstance(error, SyntaxError):
+        return "%s:%s: %s" % (error.filename, error.lineno, what)
+    places = ["%s:%s" % (f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)
+              if "importlib" not in f.filename and not f.filename.startswith(HERE)]
+    if not places:
+        return what
+    return "%s: %s" % (places[0], what) + (" (in %s)" % places[-1] if places[1:] else "")
+
+
+def prepare(settings: Dict[str, str], slots: List[int], own_loops: bool, signals: bool) -> None:
+    """In the worker, for slots of this interpreter. `own_loops`: they do not share one; `signals`:
+    the handler of slot 0 can be interrupted by one."""
+    for slot in slots:
+        listeners[slot] = Listener(slot)
+        interrupts[slot] = interrupter(slot)
+        if own_loops:
+            loops[slot] = Loops()
+    _settings.clear()
+    _settings.update(settings)
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+    if signals:
+        signal.signal(signal.SIGURG, on_signal)
+    for function in SETUP:
+        function(dict(settings))
+    freeze()
+
+
+# --- jobs ---
+
+class Listener:
+    """To whom the jobs of a slot say how far they are."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+
+    def progress(self, fraction: float) -> None:
+        _brood.progress(self.slot, fraction)
+
+    def output(self, stream: str, data: Union[str, bytes]) -> None:
+        if isinstance(data, str):
+            data = data.encode(errors="surrogateescape")
+        _brood.output(self.slot, 1 if stream == "stdout" else 2, data)
+
+
+def interrupter(slot: int) -> Callable[[Job], None]:
+    return lambda job: interrupt(slot, job)
+
+
+listeners: Dict[int, Listener] = {}
+interrupts: Dict[int, Callable[[Job], None]] = {}
+
+
+def run(slot: int, handler: Handler, name: str, id: str, attempt: int, args: str,
+        usec_left: Optional[int]) -> Answer:
+    job = Job(id, attempt, name, scan(args, 0)[0], usec_left, listeners[slot])
+    current[slot] = job
+    job.reason = _brood.cancelled(slot)
+    try:
+        if handler.is_async:
+            result = loops.get(slot, shared).run(handler, job, not loops)
+        elif handler.interrupt:
+            job.check()
+            job._hook = interrupts[slot]
+            result = _brood.call(slot, handler, job)
+        else:
+            result = handler(job)
+        return result_text(result)
+    except (Cancelled, Exception) as error:
+        return fail(failure_of(error))
+    except BaseException as error:
+        end(error)
+    finally:
+        current.pop(slot, None)
+        sys.stdout.flush()
+
+
+def fail(failure: Failure) -> Answer:
+    message = failure.message.replace("\0", "\ufffd").encode(errors="replace")
+    details = failure.details and encode(failure.details).encode(errors="replace")
+    return message, details or None, failure.retry, failure.bad
+
+
+def end(error: BaseException) -> NoReturn:
+    """sys.exit() and its like end the worker."""
+    status = error.code if isinstance(error, SystemExit) else 1
+    if status is None or isinstance(status, int):
+        status = status or 0
+    else:
+        print(status, file=sys.stderr)
+        status = 1
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(type(error), error, error.__traceback__)
+    for stream in sys.stdout, sys.stderr:
+        stream.flush()
+    os._exit(status & 0xff)
+
+
+# --- the end of a job is asked for ---
+
+class Thrown(Cancelled):
+    """Cancelled, as a thread can be made to raise it: without arguments."""
+
+    why = "cancel"
+
+    def __init__(self) -> None:
+        super().__init__(self.why)
+
+
+THROWN = {why: type("Cancelled", (Thrown,), {"why": why}) for why in ("cancel", "timeout",
+                                                                      "shutdown")}
+
+
+def cancel(slot: int, reason: str) -> None:
+    """By a thread that waited for the lock to say this."""
+    job = current.get(slot)
+    if job is not None and job.reason is None:
+        job._cancel(reason)
+
+
+def interrupt(slot: int, job: Job) -> None:
+    """By that thread: a signal, where there can be one, ends a sleep, too; else the exception comes
+    with the next step of the slot's thread. Neither, if the job is not in its handler any more."""
+    if _brood.signal(slot, job) or job._raised:
+        return
+    job._raised = True
+    if not _brood.throw(slot, job, THROWN[job.reason or "cancel"]):
+        job._raised = False
+
+
+def on_signal(*_: Any) -> None:
+    """SIGURG, in the main thread, that of slot 0."""
+    job = current.get(0)
+    if job is not None and _brood.is_open(0):
+        job.check()
+
+
+# --- the end ---
+
+def leave() -> None:
+    """What Python does at its end, but for taking its memory apart."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in sys.stdout, sys.stderr:
+        stream.flush()
