@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""One suite for every concurrency model: what a job is promised does not depend on what a slot is.
+"""One suite for every concurrency model and language: what a job is promised does not depend on
+what a slot is, or on who wrote the handler.
 
 MODELS is the table of models, CASES the one of what each has to do; each pair is a test. A worker
 in another language, or another model, is a row of MODELS: the pool has to offer the handlers echo,
-sleep, fail, crash, progress and output as diag.so has them.
+sleep, spin, fail, crash, progress and output as diag.so has them.
 """
 
 import os
@@ -11,10 +12,14 @@ import signal
 import subprocess
 import sys
 
-from harness import Daemon, build, command_line, diag, pool, refused, slow, until, wait_gone
+from harness import (HERE, Daemon, build, command_line, diag, pool, refused, slow, source, until,
+                     wait_gone)
 from users import ALICE, BOB, Users
 
 SLOTS = 4
+PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) \
+    else os.path.realpath(sys.executable)
+DIAG_PY = os.path.join(HERE, "diag.py")
 
 
 class Model:
@@ -33,6 +38,14 @@ class Model:
         return Daemon({"diag": diag(**given)}, conf=conf)
 
 
+def python(shared, **keys):
+    """Workers of diag.py: within python.so, if not by another way."""
+    if "command" not in keys:
+        keys.update(module="python.so", settings="Import=" + DIAG_PY)
+    return Model(shared, process="Environment=PYTHONPATH=%s PYTHONDONTWRITEBYTECODE=1"
+                 % source("lib", "python"), **keys)
+
+
 MODELS = {
     "process": Model(False),
     "spawn": Model(False, start_method="spawn"),
@@ -40,6 +53,12 @@ MODELS = {
     "thread_spawn": Model(True, concurrency="thread", start_method="spawn"),
     "async": Model(True, True, concurrency="async"),
     "async_spawn": Model(True, True, concurrency="async", start_method="spawn"),
+    "python_command": python(False, command="%s -m brood.worker %s" % (PYTHON, DIAG_PY),
+                             handlers="echo sleep spin crash fail progress output"),
+    "python": python(False),
+    "python_spawn": python(False, start_method="spawn"),
+    "python_thread": python(True, concurrency="thread"),
+    "python_interpreter": python(True, concurrency="subinterpreter"),
 }
 
 
@@ -348,7 +367,8 @@ def case_recycling(model):
         for id in ids:
             job = d.wait(id)
             assert (job["state"], len(job["attempts"])) == ("succeeded", 1), job
-        assert d.pool_status()["recycled"] >= 1 and d.pool_status()["deaths"] == 0
+        until(lambda: d.pool_status()["recycled"] >= 1, "one is replaced")
+        assert d.pool_status()["deaths"] == 0
 
 
 def case_ondemand(model):

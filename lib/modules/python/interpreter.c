@@ -343,6 +343,8 @@ static int prepare_others(const json_t *settings)
                 r = make_interpreter(&python.others[i]);
                 if (r == 0)
                         r = prepare(&python.others[i], i, 1, settings);
+                if (r == 0)
+                        r = turns_start(&python.others[i]);
                 (void)PyThreadState_Swap(python.main.thread);
         }
         return r;

@@ -65,6 +65,15 @@ void interpreter_leave(void);
 
 PyObject *builtin_init(void);
 
+/* --- turns.c --- */
+
+/* An interpreter more that takes part. Returns 0, or 1 after brood_refuse(). */
+int turns_start(const Interpreter *in);
+
+/* Round a job, without the lock. */
+void turns_enter(void);
+void turns_leave(void);
+
 /* --- run.c --- */
 
 /* The functions of the module's table. */

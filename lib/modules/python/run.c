@@ -90,6 +90,7 @@ int run_job(BroodJob *job)
         PyObject *answer;
         int r;
 
+        turns_enter();
         enter(s);
         s->job = job;
         answer = call(s, job);
@@ -97,6 +98,7 @@ int run_job(BroodJob *job)
         Py_XDECREF(answer);
         s->job = NULL;
         (void)PyEval_SaveThread();
+        turns_leave();
         return r;
 }
 
