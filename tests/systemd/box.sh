@@ -26,6 +26,7 @@ END
 }
 
 set -eu
+. "$(dirname "$0")/../dev.sh"
 [ $# -ge 2 ] || usage
 op=$1 name=$2
 shift 2
@@ -113,20 +114,6 @@ mount_groups() {
         mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$at"
 }
 
-# Never the machine's own /dev: /dev/log and /dev/initctl of the box would be left there.
-make_dev() {
-        mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-        mkdir "$root"/dev/{pts,shm,mqueue}
-        for node in null zero full random urandom tty; do cp -a "/dev/$node" "$root/dev/"; done
-        ln -s pts/ptmx "$root/dev/ptmx"
-        ln -s /proc/self/fd "$root/dev/fd"
-        ln -s fd/0 "$root/dev/stdin"
-        ln -s fd/1 "$root/dev/stdout"
-        ln -s fd/2 "$root/dev/stderr"
-        mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
-        mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
-}
-
 # A machine of its own: none of the services that this one has enabled, and no policy-rc.d, which
 # would have packages install their units without starting them.
 make_etc() {
@@ -153,7 +140,7 @@ boot() {
         mount_groups
         mount -t tmpfs -o mode=755 tmpfs "$root/run"
         mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-        make_dev
+        make_dev "$root"
         ip link set lo up
         echo "$name" >"$root/etc/hostname"
         [ -n "${BOX_FILES:-}" ] || make_etc
