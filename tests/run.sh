@@ -91,7 +91,7 @@ packages="meson ninja-build pkg-config gcc clang libc6-dev libevent-dev libjanss
         libclang-rt-14-dev sqlite3 strace systemd build-essential debhelper
         lintian scdoc man-db socat zsh dbus libpam-systemd util-linux iproute2 procps
         elfutils libncurses-dev tmux golang-go golang-github-varlink-go-dev nodejs mypy
-        dh-python prometheus python3-prometheus-client"
+        dh-python prometheus python3-prometheus-client debootstrap"
 
 install_packages() {
         command -v dpkg-query >/dev/null || return 0
@@ -161,6 +161,8 @@ build_ahead() {
                 for tree in clang tsan asan; do
                         build $tree >/dev/null
                 done
+                PYTHONDONTWRITEBYTECODE=1 python3 tests/debian13/run.py --ahead \
+                        >"$logs/debian13-ahead.log" 2>&1
         ) &
         ahead=$!
 }
@@ -223,22 +225,15 @@ checks() {
         step bench-smoke python3 tests/bench/run --smoke --no-build --build="$work/gcc"
 }
 
-# The Debian packages, and what is in them.
-packaging() {
-        log=$logs/packaging.log
-        PYTHONDONTWRITEBYTECODE=1 python3 tests/packaging/run.py >"$log" 2>&1
+# runner NAME ARG...: the tests of tests/NAME/run.py.
+runner() {
+        name=$1
+        shift
+        log=$logs/$name.log
+        PYTHONDONTWRITEBYTECODE=1 python3 "tests/$name/run.py" "$@" >"$log" 2>&1
         grep -v '^ok ' "$log"
         set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
-        count packaging "${1:-0}" "${2:-1}" 0
-}
-
-# The packages installed where systemd is PID 1.
-systemd() {
-        log=$logs/systemd.log
-        PYTHONDONTWRITEBYTECODE=1 python3 tests/systemd/run.py -j3 >"$log" 2>&1
-        grep -v '^ok ' "$log"
-        set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
-        count systemd "${1:-0}" "${2:-1}" "${3:-0}"
+        count "$name" "${1:-0}" "${2:-1}" "${3:-0}"
 }
 
 # A walk of every fuzzer, from its corpus. (A short, fixed one is a test of each build.)
@@ -293,9 +288,9 @@ plain() {
                 say "checks"
                 checks
                 say "packaging"
-                packaging
+                runner packaging
                 say "systemd"
-                systemd
+                runner systemd -j3
         fi
         say "integration"
         integration gcc --repeat=$repeat $pattern
@@ -318,6 +313,8 @@ if [ -z "$asan$quick$pattern" ]; then
                 fuzz
         }
         threads
+        say "Debian 13"
+        runner debian13 -j3
 fi
 [ -n "$quick" ] || sanitized
 finish
