@@ -346,7 +346,7 @@ static void open_nursery(ForkServer *s)
                                 .hear = hear,
                                 .mourn = tell_end };
         if (nursery_init(&s->nursery) < 0)
-                give_up("no signalfd");
+                give_up("no eventfd");
 }
 
 /* Beside us; the new root may show /proc in another way. */

@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -15,24 +15,37 @@
 #include "process/orphans.h"
 #include "process/start.h"
 
+/* Of the one nursery of this process. A handler, and not a signalfd: whatever thread the kernel
+ * chooses (one that code of others has started, say, which does not block SIGCHLD) hears for us. */
+static int doorbell = -1;
+
+static void ring(int signal UNUSED)
+{
+        int e = errno;
+
+        (void)eventfd_write(doorbell, 1);
+        errno = e;
+}
+
 int nursery_init(Nursery *n)
 {
-        sigset_t children;
+        const struct sigaction action = { .sa_handler = ring,
+                                          .sa_flags = SA_RESTART | SA_NOCLDSTOP };
 
         n->n_fds = 0;
         n->children = NULL;
         n->n_children = n->capacity = 0;
-        sigemptyset(&children);
-        sigaddset(&children, SIGCHLD);
-        (void)sigprocmask(SIG_BLOCK, &children, NULL);
-        n->signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
-        return n->signals < 0 ? -errno : 0;
+        n->signals = doorbell = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* one may have ended */
+        if (doorbell < 0 || sigaction(SIGCHLD, &action, NULL) < 0)
+                return -errno;
+        return 0;
 }
 
 void nursery_fini(Nursery *n)
 {
         nursery_close_fds(n);
-        n->signals = fd_close(n->signals);
+        (void)signal(SIGCHLD, SIG_DFL);
+        n->signals = doorbell = fd_close(n->signals);
         free(n->children);
         n->children = NULL;
         n->n_children = n->capacity = 0;
@@ -126,7 +139,7 @@ static bool hear(Nursery *n)
 
 void nursery_serve(Nursery *n)
 {
-        struct signalfd_siginfo info;
+        eventfd_t times;
         struct pollfd p[] = { { n->sentinel, POLLIN, 0 },
                               { n->channel, POLLIN, 0 },
                               { n->signals, POLLIN, 0 } };
@@ -136,7 +149,7 @@ void nursery_serve(Nursery *n)
                         continue;
                 if (p[0].revents)
                         return;
-                if (p[2].revents && read(n->signals, &info, sizeof(info)) > 0)
+                if (p[2].revents && eventfd_read(n->signals, &times) == 0)
                         reap(n);
                 if (p[1].revents && !hear(n))
                         return;

@@ -36,13 +36,13 @@ struct Nursery {
 
         int fds[NURSERY_MAX_FDS]; /* ours */
         unsigned n_fds;
-        int signals;          /* a signalfd of SIGCHLD */
+        int signals;          /* an eventfd: SIGCHLD has come */
         NurseryChild *children;
         unsigned n_children, capacity;
 };
 
-/* Begins to watch for the ends of children: SIGCHLD is blocked from here on. What stands above in
- * the struct is the caller's to set. Returns 0 or -errno. */
+/* Begins to watch for the ends of children: SIGCHLD is ours from here on. There is one nursery in a
+ * process. What stands above in the struct is the caller's to set. Returns 0 or -errno. */
 int nursery_init(Nursery *n);
 void nursery_fini(Nursery *n);
 
