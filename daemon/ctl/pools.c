@@ -72,6 +72,18 @@ void pools_print(const json_t *pools, unsigned indent)
         table_print(&table, indent);
 }
 
+/* What their modules say of themselves. */
+static void print_abouts(const json_t *pools)
+{
+        json_t *pool;
+        size_t i;
+
+        json_array_foreach(pools, i, pool)
+                if (json_object_get(pool, "about"))
+                        printf("%s: Concurrency=%s, %s\n", get_string(pool, "name"),
+                               get_string(pool, "concurrency"), get_string(pool, "about"));
+}
+
 int verb_pools(Ctl *ctl)
 {
         AUTO(reply_fini) Reply reply = REPLY_INIT;
@@ -81,5 +93,6 @@ int verb_pools(Ctl *ctl)
                 return status;
         pager_open(ctl->options);
         pools_print(json_object_get(reply.parameters, "pools"), 0);
+        print_abouts(json_object_get(reply.parameters, "pools"));
         return STATUS_DONE;
 }

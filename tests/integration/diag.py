@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The handlers of diag.so in Python, for the table of models: what a job is promised does not depend
-on who runs it."""
+"""The handlers of diag.so in Python, for the table of models: what a job is promised does not
+depend on who runs it."""
 
 import signal
 import sys

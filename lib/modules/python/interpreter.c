@@ -181,6 +181,15 @@ static PyThreadState *new_interpreter(void)
 #endif
 }
 
+/* In CPython 3.11 _asyncio has one state for all interpreters: what it raises is the first one's
+ * CancelledError. Without it asyncio does the same in Python. */
+static void keep_asyncio_apart(void)
+{
+#if PY_VERSION_HEX < 0x030c0000
+        (void)PyDict_SetItemString(PyImport_GetModuleDict(), "_asyncio", Py_None);
+#endif
+}
+
 /* Makes one with the user's code. It is the current one then, if it could be made. */
 static int make_interpreter(Interpreter *in)
 {
@@ -188,6 +197,7 @@ static int make_interpreter(Interpreter *in)
 
         if (!new_interpreter())
                 return 1;
+        keep_asyncio_apart();
         names = import_code(in);
         if (!names)
                 return refuse(in);

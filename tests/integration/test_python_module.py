@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: MIT
+"""python.so: what a pool has of CPython in its workers. What every job is promised is in
+test_models.py; here is what is Python's own."""
+
+import contextlib
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import venv
+
+from harness import *
+from test_models import PYTHON, refusal
+from users import ALICE, Users
+
+CLI = build("daemon", "ctl", "broodctl")
+MODELS = {"process": {}, "thread": {"concurrency": "thread", "slots": 3},
+          "subinterpreter": {"concurrency": "subinterpreter", "slots": 3}}
+HEAD = "from brood.worker import *\nimport os, random, sys, threading, time\n"
+
+
+def environment(*more):
+    return "Environment=" + " ".join(["PYTHONPATH=" + source("lib", "python"),
+                                      "PYTHONDONTWRITEBYTECODE=1", *more])
+
+
+def work(path, variables=(), settings="", **keys):
+    """A pool of one worker with the handlers of a file."""
+    given = {"module": "python.so", "min_workers": 1, "spare_workers": 0, "backoff": "10ms",
+             "kill_after": "%dms" % (slow(2) * 1000), "process": environment(*variables),
+             "settings": ("Import=%s\n%s" % (path, settings)).strip()}
+    given.update(keys)
+    return pool(**given)
+
+
+@contextlib.contextmanager
+def file_of(code):
+    """A file that everybody can read."""
+    with tempfile.TemporaryDirectory(prefix="brood-python-") as directory:
+        os.chmod(directory, 0o755)
+        path = os.path.join(directory, "work.py")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(HEAD + code)
+        yield path
+
+
+@contextlib.contextmanager
+def served(code, **keys):
+    with file_of(code) as path, Daemon({"work": work(path, **keys)}) as d:
+        yield d
+
+
+def result(d, handler, args=None, **spec):
+    job = d.run(handler, args or {}, **spec)
+    assert job["state"] == "succeeded", job
+    return job["result"]
+
+
+# --- from three lines to a pool ---
+
+def test_three_lines_and_five():
+    """A function of three lines, a pool file of five, and one line to change how it runs."""
+    code = "@handler\ndef shrink(name, width=100):\n    return {'pixels': width * width}\n"
+    for model in MODELS:
+        with file_of(code) as path:
+            text = ("[Pool]\nModule=python.so\nConcurrency=%s\n[Settings]\nImport=%s\n"
+                    % (model, path))
+            assert text.count("\n") == 5
+            # where a package is installed needs no word; here it is in the tree
+            with Daemon({"work": text + "[Process]\n" + environment() + "\n"}) as d:
+                job = d.run("shrink", {"name": "x", "width": 3}, durability="fsync")
+                assert (job["state"], job["result"]) == ("succeeded", {"pixels": 9}), job
+                assert d.pool_status("work")["handlers"] == ["shrink"]
+
+
+def test_pools_say_whose_lock_it_is():
+    with file_of("@handler\ndef f(): pass\n") as path:
+        for model, keys in MODELS.items():
+            with Daemon({"work": work(path, **keys)}) as d:
+                about = d.pool_status("work")["about"]
+                out = subprocess.run([CLI, "--socket=" + d.socket_path, "pools"],
+                                     capture_output=True, text=True, timeout=slow(20))
+                assert "work: Concurrency=%s, %s\n" % (model, about) in out.stdout, out
+            version = re.match(r"CPython (\d+)\.(\d+)\.\d+", about)
+            own = (int(version.group(1)), int(version.group(2))) >= (3, 12)
+            words = {"process": "", "thread": ", its threads share one lock",
+                     "subinterpreter": ", each interpreter has a lock of its own" if own
+                     else ", its interpreters share one lock"}
+            assert about == version.group() + words[model], about
+
+
+# --- warm ---
+
+WARM = """
+imported_by = os.getpid()
+ballast = bytearray(64 << 20)
+@handler
+def where(seconds=0):
+    import gc
+    time.sleep(seconds)
+    return {"imported_by": imported_by, "frozen": gc.get_freeze_count(), "pid": os.getpid(),
+            "random": random.random(), "ident": threading.get_native_id(), "interpreter": id(sys)}
+"""
+
+
+def test_forks_are_warm():
+    """The fork server has imported the code; its forks share that memory, frozen, and not its
+    random numbers."""
+    with served(WARM, min_workers=2) as d:
+        ids = [d.submit("where", {"seconds": 0.5}) for _ in range(2)]
+        seen = {}
+        for id in ids:
+            r = d.wait(id)["result"]
+            seen[r["pid"]] = r
+            assert r["imported_by"] == d.fork_servers()[0] and r["frozen"] > 1000
+        assert len(seen) == len({r["random"] for r in seen.values()}) == 2
+        for pid in seen:
+            assert private_memory(pid) < 24 << 20
+    with served(WARM, start_method="spawn") as d:
+        r = result(d, "where")
+        assert r["imported_by"] == r["pid"]
+
+
+def private_memory(pid):
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return sum(int(line.split()[1]) << 10 for line in f if line.startswith("Private_"))
+
+
+def test_interpreters_are_apart():
+    """Each slot has modules of its own; threads share theirs."""
+    code = "n = 0\n@handler\ndef count():\n    global n\n    n += 1\n    time.sleep(0.2)\n" \
+        "    return {'n': n}\n"
+    for model, expected in ("thread", {3}), ("subinterpreter", {1}):
+        with served(code, **MODELS[model]) as d:
+            ids = [d.submit("count") for _ in range(3)]
+            assert {d.wait(id)["result"]["n"] for id in ids} == expected, model
+
+
+# --- what does not import ---
+
+def test_what_is_wrong_with_the_code():
+    """With file and line: by check-config, at the start, at a reload."""
+    cases = [
+        ("@handler\ndef f(:\n    pass\n", r"work\.py:4: SyntaxError: "),
+        ("\nimport nothing_of_that_name\n",
+         r"work\.py:4: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("import json\njson.loads('{')\n",
+         r"work\.py:4: json\.decoder\.JSONDecodeError: .* \(in \S+json/decoder\.py:\d+\)"),
+        ("def f(): pass\n", r"Import=\S+work\.py has no handler: a function with the decorator"),
+        ("@handler\ndef f(): pass\n@handler('f')\ndef g(): pass\n",
+         r"work\.py:5: ValueError: there are two handlers of the name f"),
+        ("sys.exit('not today')\n", r"work\.py:3: SystemExit: not today"),
+    ]
+    for code, expected in cases:
+        with file_of(code) as path:
+            for status, words in refusal(work(path)):
+                assert status == 1 and "module python: " in words, words
+                assert re.search(expected, words), (expected, words)
+
+
+def test_what_is_wrong_with_the_pool():
+    with file_of("@handler\ndef f(): pass\n") as path:
+        cases = [
+            (work("/nowhere/x.py"), "there is no file /nowhere/x.py"),
+            (work("nowhere.to.be.found"), "No module named 'nowhere'"),
+            (pool(module="python.so", process=environment()), "[Settings] Import= is missing"),
+            (work(path, handlers="f g"), "has no handler 'g'; it has: f"),
+            (work(path, process="Environment=PYTHONPATH=/nowhere"),
+             "the Python package brood is not where CPython looks"),
+            (work(path, concurrency="async", slots=2),
+             "Concurrency=async: expected process or thread"),
+        ]
+        for text, expected in cases:
+            said = refusal(text)
+            for status, words in said[:1] if "offers no handler" in str(said) else said:
+                assert status == 1, words
+                assert expected in words or "offers no handler 'g'" in words, (expected, words)
+
+
+def test_what_an_interpreter_can_not_import():
+    """It is found out before there are workers."""
+    code = "import threading\nif %s:\n    raise ImportError('only in the first one')\n" \
+        "@handler\ndef f(): pass\n" % OTHER
+    with file_of(code) as path:
+        for status, words in refusal(work(path, **MODELS["subinterpreter"])):
+            assert status == 1 and "work.py:5: ImportError: only in the first one" in words, words
+        with Daemon({"work": work(path, **MODELS["thread"])}) as d:
+            result(d, "f")
+
+
+OTHER = "__import__('_xxsubinterpreters').get_current() != " \
+    "__import__('_xxsubinterpreters').get_main()" if sys.version_info < (3, 13) else \
+    "__import__('_interpreters').get_current()[0] != 0"
+
+
+def test_prepare_that_fails():
+    """The worker says why, and the breaker opens."""
+    with file_of("@prepare\ndef p(given):\n    raise OSError(given['why'])\n"
+                 "@handler\ndef f(): pass\n") as path:
+        with Daemon({"work": work(path, settings="why=no database")}, ready=False) as d:
+            d.await_socket()
+            d.wait_log(r"module python: \S+work.py:5: OSError: no database")
+            until(lambda: d.pool_status("work")["state"] == "failed", "the breaker is open", 20)
+
+
+def test_the_code_is_imported_as_its_user():
+    """By check-config, too: root runs nothing of a user's."""
+    code = "who = os.getuid()\nassert who == %d\n@handler\ndef f():\n    return {'who': who}\n" % ALICE
+    with file_of(code) as path:
+        text = work(path, process="%s\nUser=%d\nGroup=%d" % (environment(), ALICE, ALICE))
+        with Users({"work": text}) as d:
+            assert result(d, "f") == {"who": ALICE}
+            out = subprocess.run([CLI, "check-config", d.path("config")], capture_output=True,
+                                 text=True, timeout=slow(20), env=d.environment())
+            assert out.returncode == 0, out
+
+
+def test_packages_of_a_virtual_environment():
+    with tempfile.TemporaryDirectory(prefix="brood-venv-") as directory, \
+            file_of("import only_there\n@handler\ndef f():\n"
+                    "    return {'x': only_there.x, 'prefix': sys.prefix}\n") as path:
+        subprocess.run([PYTHON, "-c", "import sys, venv; venv.create(sys.argv[1], symlinks=True)",
+                        directory], check=True, timeout=slow(60))
+        site = next(os.path.join(root, "site-packages") for root, names, _ in os.walk(directory)
+                    if "site-packages" in names)
+        with open(os.path.join(site, "only_there.py"), "w", encoding="ascii") as f:
+            f.write("x = 4711\n")
+        settings = "Python=%s/bin/python3" % directory
+        with Daemon({"work": work(path, settings=settings)}) as d:
+            assert result(d, "f") == {"x": 4711, "prefix": directory}
+
+
+# --- jobs ---
+
+JOBS = """
+import asyncio, atexit, multiprocessing, subprocess
+
+@handler
+def nap(seconds):
+    time.sleep(seconds)
+
+@handler
+def busy(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+@handler
+async def anap(seconds, *, job):
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        print("woken")
+        raise
+    return {"slept": seconds}
+
+@handler
+def noop(): pass
+
+@handler
+def steps(n, *, job):
+    for i in range(n):
+        print("step", i, file=job)
+        job.progress((i + 1) / n)
+    return {"id": job.id, "attempt": job.attempt, "handler": job.handler, "left": job.time_left()}
+
+@handler
+def leave(status=None):
+    sys.exit(status)
+
+@handler
+def odd(what):
+    return {"big": 1 << 80, "nul": {"a": "\\0"}, "set": {1, 2}, "nan": float("nan"),
+            "nothing": None, "list": [1], "text": "ä\U0001f600"}[what]
+
+@handler
+def bug():
+    return [][1]
+
+@handler
+def child():
+    out = subprocess.run(["echo", "hi"], stdout=subprocess.PIPE, text=True).stdout
+    return {"out": out}
+
+@handler
+def fork():
+    with multiprocessing.get_context("fork").Pool(2) as p:
+        return {"squares": p.map(abs, range(-3, 3))}
+
+@handler
+def settled(): return dict(settings)
+
+@atexit.register
+def bye(): print("bye from", os.getpid(), flush=True)
+"""
+
+
+def test_results_and_errors():
+    for model, keys in MODELS.items():
+        with served(JOBS, settings="colour=red", **keys) as d:
+            def error(handler, args=None, **spec):
+                job = d.run(handler, args or {}, max_attempts=2, **spec)
+                assert job["state"] == "failed", job
+                return job["attempts"][0]["error"], job
+            assert result(d, "odd", {"what": "nothing"}) == {}
+            assert result(d, "odd", {"what": "list"}) == {"value": [1]}
+            assert result(d, "odd", {"what": "text"}) == {"value": "ä\U0001f600"}
+            assert result(d, "settled")["colour"] == "red"
+            for what, words in [("big", "more than 64 bits"), ("nul", "NUL"), ("set", "set"),
+                                ("nan", "not JSON compliant")]:
+                message, job = error("odd", {"what": what})
+                assert message.startswith("the handler's result is no message: "), message
+                assert words in message and len(job["attempts"]) == 1, job
+            message, job = error("bug")
+            assert message == "IndexError: list index out of range" and len(job["attempts"]) == 2
+            lines = job["result"]["traceback"].splitlines()
+            assert "work.py" in lines[1] and "in bug" in lines[1], lines
+            message, job = error("nap", {"secs": 1})
+            assert message == "missing a required argument: 'seconds'" \
+                and len(job["attempts"]) == 1, job
+            assert result(d, "child") == {"out": "hi\n"}, model
+            if model != "subinterpreter":  # CPython has no forks of those
+                assert result(d, "fork") == {"squares": [3, 2, 1, 0, 1, 2]}
+            r = result(d, "steps", {"n": 3}, timeout_usec=50000000)
+            assert r["attempt"] == 1 and r["handler"] == "steps" and 40 < r["left"] <= 50, r
+
+
+def test_what_it_says_meanwhile():
+    """Output to those who follow, progress to all, and what is printed to the log."""
+    for keys in MODELS.values():
+        with served(JOBS, **keys) as d, d.connect() as c:
+            c.send("Submit", {"job": {"handler": "steps", "args": {"n": 20}}}, more=True)
+            while True:
+                message = c.receive_message()
+                if not message.get("continues"):
+                    break
+            assert message["parameters"]["job"]["progress"] == 1
+            result(d, "anap", {"seconds": 0.01})
+
+
+def test_interrupts():
+    """A sleep in the one slot of a process, byte code anywhere, an `await` anywhere."""
+    for model, keys in MODELS.items():
+        with served(JOBS, **keys) as d:
+            pids = d.pids()
+            for handler in ("nap", "busy", "anap") if model == "process" else ("busy", "anap"):
+                job = d.run(handler, {"seconds": 60}, timeout_usec=100000, max_attempts=1)
+                attempt = job["attempts"][0]
+                assert (attempt["outcome"], attempt["error"]) == \
+                    ("timeout", "the handler timed out"), (model, handler, job)
+                id = d.submit(handler, {"seconds": 60})
+                d.await_state(id, "running")
+                d.call("Cancel", id=id)
+                assert d.wait(id)["state"] == "cancelled", (model, handler)
+            assert d.pids() == pids and d.pool_status("work")["deaths"] == 0
+
+
+def test_interrupts_hit_nobody_else():
+    """Cancels that come when their jobs end: those that come after them are not hurt."""
+    rng = random.Random(4711)
+    for keys in MODELS.values():
+        with served(JOBS, **keys) as d:
+            pids = d.pids()
+            for _ in range(60):
+                ids = d.call("SubmitMany", jobs=[
+                    {"handler": h, "args": a, "max_attempts": 1} for h, a in
+                    [("busy", {"seconds": rng.random() * 0.004}), ("noop", {}), ("noop", {})] * 2
+                ])["ids"]
+                with contextlib.suppress(VarlinkError):  # it is over
+                    d.call("Cancel", id=ids[0])
+                for id in ids[1:]:
+                    job = d.wait(id)
+                    assert job["state"] == "succeeded", job
+                assert d.wait(ids[0])["state"] in ("succeeded", "cancelled")
+            assert d.pids() == pids and d.pool_status("work")["deaths"] == 0
+
+
+def test_sys_exit_ends_the_worker():
+    for keys in MODELS.values():
+        with served(JOBS, **keys) as d:
+            for status, expected in (3, 3), (None, 0), ("words", 1):
+                job = d.run("leave", {"status": status}, max_attempts=1)
+                attempt = job["attempts"][0]
+                assert (attempt["outcome"], attempt["exit_status"]) == ("worker_died", expected), job
+                if status == "words":
+                    assert "words" in attempt["stderr_tail"]
+
+
+def test_a_worker_that_leaves_says_good_bye():
+    """atexit has its turn, in each interpreter."""
+    for model, keys in MODELS.items():
+        with served(JOBS, **keys) as d:
+            pid = d.pids()[0]
+            d.call("RestartPool", pool="work")
+            d.wait_log("bye from %d" % pid)
+            until(lambda: pid not in d.pids(), "it is gone")
+            n = len(re.findall("bye from %d" % pid, d.log()))
+            assert n == (keys["slots"] + 1 if model == "subinterpreter" else 1), (model, n)
+            assert d.pool_status("work")["deaths"] == 0
+
+
+def test_one_that_computes_lets_others_run():
+    """Also where interpreters share one lock."""
+    for model in "thread", "subinterpreter":
+        with served(JOBS, **MODELS[model]) as d:
+            long = d.submit("busy", {"seconds": 60})
+            d.await_state(long, "running")
+            for _ in range(20):
+                result(d, "noop")
+                result(d, "nap", {"seconds": 0.001})
+            assert d.get(long)["state"] == "running"
+            d.call("Cancel", id=long)
+            assert d.wait(long)["state"] == "cancelled"
+
+
+def test_many_interpreters():
+    with served(JOBS, concurrency="subinterpreter", slots=16) as d:
+        ids = [d.submit("nap", {"seconds": 2}) for _ in range(16)]
+        until(lambda: d.status()["jobs"]["running"] == 16, "all run")
+        for id in ids:
+            assert d.wait(id)["state"] == "succeeded"
+
+
+def test_threads_of_the_import():
+    """What the code starts at its import stays in the fork server, and its forks work."""
+    code = JOBS + "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+    with served(code) as d:
+        assert result(d, "fork") == {"squares": [3, 2, 1, 0, 1, 2]}
+        assert result(d, "odd", {"what": "nothing"}) == {}
