@@ -86,7 +86,8 @@ def case_at_a_time(model):
     """So many run at a time as there are slots, and the next when one is free."""
     with model.daemon() as d:
         ids = [d.submit("sleep", {"seconds": 30}) for _ in range(SLOTS + 1)]
-        until(lambda: d.status()["jobs"]["running"] == SLOTS, "all slots are busy")
+        for id in ids[:SLOTS]:
+            d.await_state(id, "running")
         assert d.get(ids[-1])["state"] == "queued"
         assert d.call("Why", id=ids[-1])["reason"].startswith(
             "all %d %s of pool 'diag' are busy" % (SLOTS, "slots" if model.shared else "workers"))

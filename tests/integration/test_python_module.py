@@ -9,8 +9,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-import venv
 
 from harness import *
 from test_models import PYTHON, refusal
@@ -208,7 +206,8 @@ def test_prepare_that_fails():
 
 def test_the_code_is_imported_as_its_user():
     """By check-config, too: root runs nothing of a user's."""
-    code = "who = os.getuid()\nassert who == %d\n@handler\ndef f():\n    return {'who': who}\n" % ALICE
+    code = "who = os.getuid()\nassert who == %d\n" \
+        "@handler\ndef f():\n    return {'who': who}\n" % ALICE
     with file_of(code) as path:
         text = work(path, process="%s\nUser=%d\nGroup=%d" % (environment(), ALICE, ALICE))
         with Users({"work": text}) as d:
@@ -266,6 +265,10 @@ def steps(n, *, job):
         print("step", i, file=job)
         job.progress((i + 1) / n)
     return {"id": job.id, "attempt": job.attempt, "handler": job.handler, "left": job.time_left()}
+
+@handler
+def hold(log2):
+    return {"bits": (3 ** (1 << log2)).bit_length()}
 
 @handler
 def leave(status=None):
@@ -384,7 +387,8 @@ def test_sys_exit_ends_the_worker():
             for status, expected in (3, 3), (None, 0), ("words", 1):
                 job = d.run("leave", {"status": status}, max_attempts=1)
                 attempt = job["attempts"][0]
-                assert (attempt["outcome"], attempt["exit_status"]) == ("worker_died", expected), job
+                assert attempt["outcome"] == "worker_died", job
+                assert attempt["exit_status"] == expected, job
                 if status == "words":
                     assert "words" in attempt["stderr_tail"]
 
@@ -414,6 +418,22 @@ def test_one_that_computes_lets_others_run():
             assert d.get(long)["state"] == "running"
             d.call("Cancel", id=long)
             assert d.wait(long)["state"] == "cancelled"
+
+
+def test_whose_lock_it_is():
+    """One call that never gives its lock back: other interpreters run meanwhile, if theirs is
+    another; else after it."""
+    with served(JOBS, kill_after="60s", **MODELS["subinterpreter"]) as d:
+        own = "a lock of its own" in d.pool_status("work")["about"]
+        held = d.submit("hold", {"log2": 23})
+        d.await_state(held, "running")
+        other = d.run("noop")
+        state = d.get(held)["state"]
+        assert other["state"] == "succeeded"
+        assert state == ("running" if own else state), "it ran beside it"
+        held = d.wait(held)
+        assert held["state"] == "succeeded"
+        assert own or other["ended_usec"] >= held["ended_usec"] - 1000, (other, held)
 
 
 def test_many_interpreters():
