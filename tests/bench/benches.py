@@ -333,9 +333,14 @@ MP_METRICS = [w for w, *_ in MULTIPROCESSING if w not in ("start", "memory")] + 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "lib", "python")
-PYTHON_POOL = ("[Pool]\nCommand=%s -B -m brood.worker %s/python_jobs.py\nHandlers=noop\n"
-               "MinWorkers=2\nSpareWorkers=1\n[Process]\nEnvironment=PYTHONPATH=%s "
-               "BENCH_HANDLER=1\n" % (PYTHON, HERE, PACKAGE))
+PYTHON_POOL = ("[Pool]\n%%s\nMinWorkers=2\nSpareWorkers=1\n"
+               "[Process]\nEnvironment=PYTHONPATH=%s BENCH_HANDLER=1 PYTHONDONTWRITEBYTECODE=1\n"
+               "[Settings]\nImport=%s/python_jobs.py\n" % (PACKAGE, HERE))
+PYTHON_POOLS = {
+    "module": PYTHON_POOL % "Module=python.so",
+    "command": PYTHON_POOL % ("Handlers=noop\nCommand=%s -m brood.worker %s/python_jobs.py"
+                              % (PYTHON, HERE)),
+}
 
 
 def python_run(env, name, words, n, small, **environment):
@@ -355,17 +360,19 @@ def has_module(name):
                           check=False).returncode == 0
 
 
-def python_brood(how, durability, n):
+def python_brood(how, durability, n, workers="module"):
+    name = "%s/%s" % (durability, how if workers == "module" else workers)
+
     def figures(env):
-        with Site(env.disk) as site, Broodd(env, site, {"noop": PYTHON_POOL}, QUEUE) as daemon:
+        pools = {"noop": PYTHON_POOLS[workers]}
+        with Site(env.disk) as site, Broodd(env, site, pools, QUEUE) as daemon:
             daemon.when(daemon.ready)
             before = daemon.cpu()
-            yield from python_run(env, "%s/%s" % (durability, how),
-                                  [how, daemon.socket, durability], n, 200)
+            yield from python_run(env, name, [how, daemon.socket, durability], n, 200)
             for what, a, b in zip(("daemon-cpu", "children-cpu"), before, daemon.cpu()):
-                yield ("python/%s/%s/%s" % (durability, how, what),
-                       (b - a) / (200 if env.smoke else n) * 1e6, "us/job")
-    return Bench("python", "brood", "%s/%s" % (durability, how), figures)
+                yield ("python/%s/%s" % (name, what), (b - a) / (200 if env.smoke else n) * 1e6,
+                       "us/job")
+    return Bench("python", "brood", name, figures)
 
 
 def python_own(how, n):
@@ -409,10 +416,12 @@ def rq_workers(path):
 
 def python():
     for how in "map", "unordered", "many", "asyncio":
-        yield python_brood(how, "memory", 20000)
+        yield python_brood(how, "memory", 40000)
+    yield python_brood("map", "memory", 20000, "command")
     yield python_own("apply_async", 20000)
     yield python_own("executor", 8000)
-    yield python_brood("map", "fsync", 4000)
+    for how in "map", "unordered":
+        yield python_brood(how, "fsync", 40000)
     if not shutil.which("redis-server") or not has_module("redis"):
         return
     for durable in False, True:
@@ -425,8 +434,10 @@ def python():
 PYTHON_PAIRS = [("memory/map", "cpython", "memory/apply_async"),
                 ("memory/map", "cpython", "memory/executor"),
                 ("memory/map", "celery", "memory/celery"), ("memory/map", "rq", "memory/rq"),
+                ("memory/command", "cpython", "memory/apply_async"),
                 ("fsync/map", "celery", "fsync/celery"), ("fsync/map", "rq", "fsync/rq"),
                 ("fsync/map", "cpython", "memory/apply_async"),
+                ("fsync/map", "cpython", "memory/executor"),
                 ("fsync/map", "celery", "memory/celery"), ("fsync/map", "rq", "memory/rq")]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import select
 from collections import deque
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from . import _wire
 from ._connection import Pipe
@@ -18,21 +18,29 @@ from ._errors import ConnectionLost
 from ._spec import Spec, arguments, new_id
 
 Message = Dict[str, Any]
+Text = Tuple[str, bytes]  # a job's id, and the text that submits it
 
 #: Calls that the daemon takes on one connection before it answers one: 1024.
 MAX_WINDOW = 1000
 BATCHES = 4
 
+SUBMIT = b'{"method":"io.brood.Submit","parameters":{"job":%b,"wait":true}}\0'
+SUBMIT_MANY = b'{"method":"io.brood.SubmitMany","parameters":{"jobs":[%b]}}\0'
 
-def messages(handler: str, items: Iterable[Any], options: Dict[str, Any]) -> Iterator[Message]:
-    """What is submitted for each item."""
+
+def texts(handler: str, items: Iterable[Any], options: Dict[str, Any]) -> Iterator[Text]:
+    """What is submitted for each item. What all have in common is written once."""
     base = Spec(handler, **options).message()
+    base.pop("id", None)
+    base.pop("args", None)
+    head = _wire.text(base)[:-1] + b',"id":"'
     for item in items:
-        yield {**base, "id": new_id(),
-               "args": item if isinstance(item, dict) else arguments(item)}
+        args = _wire.text(item if isinstance(item, dict) else arguments(item))
+        id = new_id()
+        yield id, b'%b%b","args":%b}' % (head, id.encode(), args)
 
 
-def in_order(path: str, specs: Iterator[Message], window: int) -> Iterator[Message]:
+def in_order(path: str, specs: Iterator[Text], window: int) -> Iterator[Message]:
     """One connection; each call is a Submit that is answered when its job has ended. Yields the
     jobs as they travel."""
     waiting: Deque[bytes] = deque()
@@ -40,8 +48,8 @@ def in_order(path: str, specs: Iterator[Message], window: int) -> Iterator[Messa
     answered = True  # since the connection was made
     try:
         while True:
-            for spec in itertools.islice(specs, min(window, MAX_WINDOW) - len(waiting)):
-                waiting.append(_wire.call("Submit", {"job": spec, "wait": True}))
+            for _, text in itertools.islice(specs, min(window, MAX_WINDOW) - len(waiting)):
+                waiting.append(SUBMIT % text)
                 pipe.send(waiting[-1])
             if not waiting:
                 return
@@ -68,14 +76,14 @@ class Batch:
 
     def __init__(self, path: str) -> None:
         self.pipe = Pipe(path)
-        self.left: Dict[str, Message] = {}
+        self.left: Dict[str, bytes] = {}
         self.submitted = False
         self.answered = True
 
-    def start(self, specs: List[Message]) -> None:
-        self.left = {spec["id"]: spec for spec in specs}
+    def start(self, specs: Dict[str, bytes]) -> None:
+        self.left = specs
         self.submitted = False
-        self.pipe.send(_wire.call("SubmitMany", {"jobs": specs}))
+        self.pipe.send(SUBMIT_MANY % b",".join(specs.values()))
 
     def again(self) -> None:
         """The connection was lost."""
@@ -83,7 +91,7 @@ class Batch:
             raise self.pipe.lost()
         self.pipe.close()
         self.pipe, self.answered = Pipe(self.pipe.path), False
-        self.start(list(self.left.values()))
+        self.start(self.left)
 
     def turn(self) -> List[Message]:
         """Something can be read, or written. Returns the jobs that have ended."""
@@ -104,13 +112,13 @@ class Batch:
         return ended
 
 
-def as_they_end(path: str, specs: Iterator[Message], window: int) -> Iterator[Message]:
+def as_they_end(path: str, specs: Iterator[Text], window: int) -> Iterator[Message]:
     size = max(window // BATCHES, 1)
     batches: List[Batch] = []
     more = True
 
-    def next_batch() -> Optional[List[Message]]:
-        return list(itertools.islice(specs, size)) or None
+    def next_batch() -> Optional[Dict[str, bytes]]:
+        return dict(itertools.islice(specs, size)) or None
 
     try:
         while more or any(b.left for b in batches):

@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterable, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 Seconds = Union[int, float, timedelta]
 
@@ -24,13 +24,26 @@ def arguments(args: Any) -> Dict[str, Any]:
     return dict(args) if isinstance(args, Mapping) else {"value": args}
 
 
+_random: List[bytes] = []  # eight bytes each; a fork has none of its parent's
+os.register_at_fork(after_in_child=_random.clear)
+
+
+def _random_bytes() -> bytes:
+    try:
+        return _random.pop()
+    except IndexError:
+        drawn = os.urandom(8 * 128)
+        _random.extend(drawn[i:i + 8] for i in range(8, len(drawn), 8))
+        return drawn[:8]
+
+
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): milliseconds since the epoch, 12 bits of a fraction, 62 random bits."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    random = int.from_bytes(os.urandom(8), "big") >> 2 | 2 << 62
-    return "%08x-%04x-%04x-%04x-%012x" % (
-        milliseconds >> 16 & 0xffffffff, milliseconds & 0xffff, rest * 4096 // 1_000_000 | 7 << 12,
-        random >> 48, random & (1 << 48) - 1)
+    random = int.from_bytes(_random_bytes(), "big") >> 2
+    number = milliseconds << 80 | 7 << 76 | rest * 4096 // 1_000_000 << 64 | 2 << 62 | random
+    text = "%032x" % number
+    return "%s-%s-%s-%s-%s" % (text[:8], text[8:12], text[12:16], text[16:20], text[20:])
 
 
 @dataclass

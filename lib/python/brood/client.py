@@ -179,7 +179,7 @@ class Client:
         if window < 1:
             raise ValueError("a window has to be at least 1")
         go_through = _map.in_order if ordered else _map.as_they_end
-        return go_through(self.path, _map.messages(handler, items, options), window)
+        return go_through(self.path, _map.texts(handler, items, options), window)
 
     # --- waiting ---
 
