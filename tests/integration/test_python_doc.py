@@ -32,7 +32,7 @@ def place(d, name):
 
 def as_here(d, text):
     """What is at other places here: the handlers, and the package that is not installed."""
-    text = text.replace("/srv/", d.path("srv") + "/")
+    text = text.replace("/srv/", d.path("srv") + "/").replace("/etc/brood/", d.path("config/"))
     if text.startswith("[Pool]"):
         process = "[Process]\nEnvironment=PYTHONPATH=%s\n" % source("lib", "python")
         text = text.replace("[Pool]\n", process + "[Pool]\n")
@@ -58,7 +58,7 @@ def test_all_that_is_shown():
                 os.makedirs(os.path.dirname(place(d, what)), exist_ok=True)
                 d.write(place(d, what), as_here(d, text))
                 continue
-            done = subprocess.run(["bash", "-c", what], stdin=subprocess.DEVNULL,
+            done = subprocess.run(["bash", "-c", as_here(d, what)], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                   cwd=d.path("srv"), env=env, timeout=slow(30))
             assert fits(text, done.stdout), "\n".join([what, "prints", done.stdout, "not", text])
