@@ -76,6 +76,23 @@ static int spin(BroodJob *job)
         return brood_job_result_json(job, json_pack("{s:f}", "seconds", wanted));
 }
 
+/* A fixed amount of work, whatever the clock says: how long it takes tells how fast that was. */
+static int burn(BroodJob *job)
+{
+        const json_t *rounds = json_object_get(brood_job_args(job), "rounds");
+        json_int_t wanted = json_integer_value(rounds);
+        uint64_t x = 88172645463325252ULL; /* each round needs the one before */
+
+        if (!json_is_integer(rounds) || wanted < 0)
+                return brood_job_bad_args(job, "'rounds' has to be a whole number from 0");
+        for (json_int_t i = 0; i < wanted; i++) {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+        }
+        return brood_job_result_json(job, json_pack("{s:I}", "value", (json_int_t)(x >> 1)));
+}
+
 static int signal_of(const char *name)
 {
         if (strncmp(name, "SIG", 3) == 0)
@@ -192,6 +209,7 @@ static int start_and_end(BroodJob *job, int (*run)(BroodJob *job))
         }
 AT_ONCE(echo)
 AT_ONCE(spin)
+AT_ONCE(burn)
 AT_ONCE(crash)
 AT_ONCE(exit_run)
 AT_ONCE(fail)
@@ -234,6 +252,7 @@ static const BroodHandler handlers[] = {
           .summary = "waits `seconds`; can be cancelled",
           .start = sleep_start },
         HANDLER("spin", spin, "is busy for `seconds`; hears nothing"),
+        HANDLER("burn", burn, "calculates `rounds` rounds; hears nothing"),
         HANDLER("crash", crash, "ends its worker by `signal`"),
         HANDLER("exit", exit_run, "ends its worker with `status`"),
         HANDLER("fail", fail, "fails with `message`, `retry` or not"),
