@@ -12,6 +12,8 @@
  * a description behind most), `files PREFIX` (files; PREFIX stands before their names),
  * `directories`, or `command N` (the words from the N-th on are a command of their own). */
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -125,7 +127,16 @@ static void next_placeholder(const Line *l, char *to, size_t size)
         }
 }
 
-/* Of what each alternative of the placeholder stands for. Returns the first line. */
+static void offer_itself(Offer *o, const char *word, size_t n)
+{
+        char copy[32];
+
+        (void)snprintf(copy, sizeof(copy), "%.*s", (int)n, word);
+        offer_word(o, copy, NULL);
+}
+
+/* Of what each alternative of the placeholder stands for; one in small letters is the word itself.
+ * Returns the first line. */
 static const char *offer_placeholder(Line *l, const char *placeholder)
 {
         const char *states = states_for(l->verb), *typed = l->words[l->n];
@@ -133,6 +144,8 @@ static const char *offer_placeholder(Line *l, const char *placeholder)
         while (*placeholder) {
                 size_t n = strcspn(placeholder, "[]|…");
 
+                if (n && islower((unsigned char)*placeholder))
+                        offer_itself(l->offer, placeholder, n);
                 for (size_t i = 0; n && i < ELEMENTS(kinds); i++) {
                         if (strlen(kinds[i].placeholder) != n ||
                             memcmp(kinds[i].placeholder, placeholder, n) != 0)

@@ -95,6 +95,14 @@ static const Verb verbs[] = {
           "the handler to run, else the first that it offers. It is really run, with --args=, and\n"
           "with a further argument beside them. Each answer may take --timeout= (10s). A line for\n"
           "each check; exit status 0 if all are passed, 1 if not." },
+        { "bench", "[models|throughput|latency]",
+          "measure this machine, with a daemon of its own",
+          OPTION_BIT(OPTION_SLOTS) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_ONLY) |
+                  OPTION_BIT(OPTION_DIRECTORY),
+          0, 1, verb_bench, true,
+          "models: what processes, threads, jobs in flight and interpreters are good for, in C\n"
+          "and in Python. throughput: jobs per second, in memory and on the disk. latency: how\n"
+          "long one takes. The daemon that is used otherwise is not touched." },
         { "complete", "WHAT [WORD…]", "words for the completions of the shells", 0, 1, ANY,
           verb_complete, true, NULL, true },
 };

@@ -76,6 +76,11 @@ static const OptionType types[N_OPTIONS] = {
         [OPTION_BATCH] = { "batch", NUMBER, "N", "write it as text, N times (1)", false, 1,
                            INT64_MAX, .optional = true },
         [OPTION_ARGS] = { "args", TEXT, "JSON", "the arguments of its runs, an object ({})" },
+        [OPTION_SLOTS] = { "slots", NUMBER, "N", "slots against one (CPUs, 2 at the least)", false,
+                           2, 128 },
+        [OPTION_SECONDS] = { "seconds", SPAN, "S", "how long each speed is measured (1)" },
+        [OPTION_ONLY] = { "only", TEXT, "LANGUAGE/MODEL[,…]", "only these models" },
+        [OPTION_DIRECTORY] = { "directory", TEXT, "DIR", "where the store is made ($TMPDIR)" },
 };
 
 /* Finds "name" or "name=value" (without its dashes). */

@@ -46,6 +46,10 @@ typedef enum OptionId {
         OPTION_INTERVAL,
         OPTION_BATCH,
         OPTION_ARGS,
+        OPTION_SLOTS,
+        OPTION_SECONDS,
+        OPTION_ONLY,
+        OPTION_DIRECTORY,
         N_OPTIONS
 } OptionId;
 

@@ -36,4 +36,5 @@ int verb_check_config(Ctl *ctl);
 int verb_check_store(Ctl *ctl);
 int verb_backup(Ctl *ctl);
 int verb_try_worker(Ctl *ctl);
+int verb_bench(Ctl *ctl);
 int verb_complete(Ctl *ctl);
