@@ -2,7 +2,6 @@
 
 /* bench: what this machine does with brood, measured on a daemon of its own. */
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,16 +18,6 @@ enum { MIN_SLOTS = 2, MAX_SLOTS = 128, MAX_DEFAULT_SLOTS = 32, MAX_MODELS = 16 }
 #define DEFAULT_TIME USEC_PER_SEC
 #define MIN_TIME (10 * USEC_PER_MSEC)
 #define MAX_TIME (60 * USEC_PER_SEC)
-
-/* Those that this process may use. */
-static unsigned count_cpus(void)
-{
-        cpu_set_t set;
-
-        return sched_getaffinity(0, sizeof(set), &set) == 0
-                       ? (unsigned)CPU_COUNT(&set)
-                       : (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
-}
 
 /* --- progress --- */
 
@@ -118,7 +107,7 @@ static int check_options(const Ctl *ctl, BenchPlan *plan, const char *what)
 
         if (status)
                 return status;
-        plan->cpus = count_cpus();
+        plan->cpus = bench_count_cpus();
         plan->slots = MIN(MAX(plan->cpus, (unsigned)MIN_SLOTS), (unsigned)MAX_DEFAULT_SLOTS);
         if (option_given(ctl->options, OPTION_SLOTS))
                 plan->slots = (unsigned)values[OPTION_SLOTS].number;

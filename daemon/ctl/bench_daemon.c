@@ -38,37 +38,41 @@ bool bench_daemon_wrong(BenchDaemon *d, const char *format, ...)
 
 /* --- its words --- */
 
-/* The last line of a text, without its newline and its level ("<3>"). */
-static const char *last_line(char *text)
+/* A line without its level ("<3>"). */
+static char *without_level(char *line)
 {
-        char *line;
-
-        for (size_t n = strlen(text); n && text[n - 1] == '\n'; n--)
-                text[n - 1] = '\0';
-        line = strrchr(text, '\n');
-        line = line ? line + 1 : text;
         return line[0] == '<' && line[1] && line[2] == '>' ? line + 3 : line;
 }
 
-/* What the daemon said last, without the names of directories that nobody has seen. */
+/* Of a log, the line about a file of its own config, without the directory that nobody has seen;
+ * else the last line. */
+static const char *telling_line(char *text, const char *directory)
+{
+        size_t n = strlen(directory);
+        char *next = text, *line, *last = text;
+
+        while ((line = strsep(&next, "\n"))) {
+                line = without_level(line);
+                if (strncmp(line, directory, n) == 0 && line[n] == '/')
+                        return line + n + 1;
+                if (*line)
+                        last = line;
+        }
+        return last;
+}
+
 static bool say_last_words(BenchDaemon *d, const char *otherwise)
 {
+        AUTO(free) char *text = calloc(1, MAX_LOG);
         AUTO(fd_close) int fd = -1;
-        char path[128], *text = calloc(1, MAX_LOG);
-        const char *line;
-        size_t n;
+        const char *line = "";
+        char path[128];
 
         (void)snprintf(path, sizeof(path), "%s/log", d->keeper.directory);
         fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (text && fd >= 0 && fd_read_all(fd, text, MAX_LOG - 1) < 0)
-                text[0] = '\0';
-        line = text ? last_line(text) : "";
-        n = strlen(d->keeper.directory);
-        if (strncmp(line, d->keeper.directory, n) == 0 && line[n] == '/')
-                line += n + 1;
-        (void)bench_daemon_wrong(d, "%s", *line ? line : otherwise);
-        free(text);
-        return false;
+        if (text && fd >= 0 && fd_read_all(fd, text, MAX_LOG - 1) > 0)
+                line = telling_line(text, d->keeper.directory);
+        return bench_daemon_wrong(d, "%s", *line ? line : otherwise);
 }
 
 bool bench_daemon_lost(BenchDaemon *d, int error)

@@ -6,6 +6,9 @@
 
 #include "base/macros.h"
 
+static const double least_possible = 1.25; /* less cannot be told from chance */
+static const double quiet_share = 0.9;
+
 const char *verdict_word(Verdict v)
 {
         static const char *const words[] = {
@@ -20,7 +23,7 @@ double judge_possible_waiting(unsigned slots)
         return slots;
 }
 
-double judge_possible_cpu(unsigned slots, unsigned cpus)
+double judge_possible_cpu(unsigned slots, double cpus)
 {
         return MIN(slots, cpus);
 }
@@ -30,9 +33,14 @@ double judge_threshold(double possible)
         return (1 + possible) / 2;
 }
 
+int judge_is_noisy(double cpus, double possible)
+{
+        return cpus < possible * quiet_share;
+}
+
 Verdict judge(double speedup, double possible)
 {
-        if (possible <= 1)
+        if (possible < least_possible)
                 return VERDICT_OPEN;
         return speedup >= judge_threshold(possible) ? VERDICT_YES : VERDICT_NO;
 }

@@ -17,12 +17,16 @@ const char *verdict_word(Verdict v);
 /* How many times as fast so many slots can be, at the best, with jobs that wait, and with jobs that
  * need a CPU each. */
 double judge_possible_waiting(unsigned slots);
-double judge_possible_cpu(unsigned slots, unsigned cpus);
+double judge_possible_cpu(unsigned slots, double cpus);
 
 /* From which speed-up on it is more like what is possible than like one slot: half way. */
 double judge_threshold(double possible);
 
-/* Is the speed-up at least that? Where nothing faster than one slot is possible: VERDICT_OPEN. */
+/* Were there so few CPUs, on the average, that somebody else must have had some of those that could
+ * be used? */
+int judge_is_noisy(double cpus, double possible);
+
+/* Is the speed-up at least the threshold? VERDICT_OPEN: what is possible is too near to one. */
 Verdict judge(double speedup, double possible);
 
 /* The middle one of n values, which are sorted by it; of an even number the mean of the two in the

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* Two private daemons for each model: one has a pool with one slot, the other the same pool with
- * all. What is compared runs in turns, so that a machine that is busy with something else is so for
- * both, and the ratios are taken of neighbours. */
+ * all. */
 
 #include "ctl/bench_models.h"
 
@@ -67,36 +66,6 @@ static uint64_t round_up(uint64_t n, unsigned to)
         return (n + to - 1) / to * to;
 }
 
-static bool run_jobs(BenchDaemon *d, const char *handler, const char *args, uint64_t jobs,
-                     unsigned slots, double *ret)
-{
-        BenchLoad load = { .handler = handler, .args = args, .connections = 1, .window = 2 * slots,
-                           .jobs = jobs };
-        BenchLoadResult result;
-
-        if (!bench_load(d, &load, &result))
-                return false;
-        *ret = bench_rate(&result);
-        return true;
-}
-
-/* One round: `jobs` with one slot, and `jobs_all` with all. */
-static bool run_round(Trial *t, const char *handler, const char *args, const uint64_t jobs[2],
-                      unsigned round, BenchSpeeds *s)
-{
-        return run_jobs(&t->one, handler, args, jobs[0], 1, &s->one[round]) &&
-               run_jobs(&t->all, handler, args, jobs[1], t->plan->slots, &s->all[round]);
-}
-
-static double median_ratio(const BenchSpeeds *s)
-{
-        double ratios[BENCH_ROUNDS];
-
-        for (unsigned i = 0; i < BENCH_ROUNDS; i++)
-                ratios[i] = s->one[i] > 0 ? s->all[i] / s->one[i] : 0;
-        return judge_median(ratios, BENCH_ROUNDS);
-}
-
 /* How many jobs of this length there are in the time of a round; 2 at the least. */
 static uint64_t jobs_in_round(const Trial *t, unsigned msec)
 {
@@ -105,27 +74,48 @@ static uint64_t jobs_in_round(const Trial *t, unsigned msec)
         return MAX(jobs, 2U);
 }
 
-static bool measure_speeds(Trial *t)
+/* With all slots as many as with one, but some for each, so that the end of the last weighs
+ * little. */
+static BenchCourse cpu_course(Trial *t)
 {
-        static const char nap[] = "{\"seconds\":0.02}";
         unsigned slots = t->plan->slots;
-        uint64_t burns = jobs_in_round(t, BENCH_BURN_MSEC);
-        uint64_t naps = jobs_in_round(t, BENCH_SLEEP_MSEC);
-        /* as many with all slots, but some for each, so that the end of the last weighs little */
-        uint64_t cpu[2] = { burns, round_up(MAX(burns, 2 * slots), slots) };
-        uint64_t waiting[2] = { naps, naps * slots };
-        BenchFigures *f = t->figures;
+        uint64_t jobs = jobs_in_round(t, BENCH_BURN_MSEC);
+
+        return (BenchCourse){ .one = &t->one, .all = &t->all, .slots = slots,
+                              .cpus = t->plan->cpus, .handler = t->burn, .args = t->work,
+                              .jobs = jobs, .jobs_all = round_up(MAX(jobs, 2 * slots), slots) };
+}
+
+static BenchCourse waiting_course(Trial *t)
+{
+        unsigned slots = t->plan->slots;
+        uint64_t jobs = jobs_in_round(t, BENCH_SLEEP_MSEC);
 
         _Static_assert(BENCH_SLEEP_MSEC == 20, "the arguments say the same");
-        for (unsigned i = 0; i < BENCH_ROUNDS; i++) {
-                tell(t, "CPU-bound and waiting jobs");
-                if (!run_round(t, t->burn, t->work, cpu, i, &f->cpu) ||
-                    !run_round(t, t->sleep, nap, waiting, i, &f->waiting))
+        return (BenchCourse){ .one = &t->one, .all = &t->all, .slots = slots, .handler = t->sleep,
+                              .args = "{\"seconds\":0.02}", .jobs = jobs,
+                              .jobs_all = jobs * slots };
+}
+
+static bool run_course(const BenchCourse *course, BenchSpeeds *s)
+{
+        for (unsigned i = 0; bench_speeds_go_on(course, s, i); i++)
+                if (!bench_speeds_round(course, s))
                         return false;
-        }
-        f->cpu.speedup = median_ratio(&f->cpu);
-        f->waiting.speedup = median_ratio(&f->waiting);
+        bench_speeds_finish(s);
         return true;
+}
+
+static bool measure_speeds(Trial *t)
+{
+        BenchCourse cpu = cpu_course(t), waiting = waiting_course(t);
+        BenchFigures *f = t->figures;
+
+        tell(t, "jobs that calculate");
+        if (!run_course(&cpu, &f->cpu))
+                return false;
+        tell(t, "jobs that wait");
+        return run_course(&waiting, &f->waiting);
 }
 
 /* --- the rest --- */
@@ -205,7 +195,8 @@ void bench_model(BenchPlan *plan, const BenchRow *row, BenchFigures *ret)
         *f = (BenchFigures){ .row = row };
         if (measure(&t)) {
                 f->concurrent = judge(f->waiting.speedup, judge_possible_waiting(plan->slots));
-                f->parallel = judge(f->cpu.speedup, judge_possible_cpu(plan->slots, plan->cpus));
+                f->possible = judge_possible_cpu(plan->slots, bench_speeds_room(&f->cpu));
+                f->parallel = judge(f->cpu.speedup, f->possible);
         } else {
                 f->concurrent = f->parallel = VERDICT_OPEN;
                 (void)snprintf(f->why, sizeof(f->why), "%s",

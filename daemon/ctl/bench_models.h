@@ -4,10 +4,10 @@
 /* What one model is like: the figures of a pool with N slots, and of the same pool with one. */
 
 #include "ctl/bench_judge.h"
-#include "ctl/bench_load.h"
 #include "ctl/bench_rows.h"
+#include "ctl/bench_speeds.h"
 
-enum { BENCH_ROUNDS = 5, BENCH_TRIES = 3, BENCH_SLEEP_MSEC = 20, BENCH_BURN_MSEC = 10 };
+enum { BENCH_TRIES = 3, BENCH_SLEEP_MSEC = 20, BENCH_BURN_MSEC = 10 };
 
 typedef struct BenchPlan {
         unsigned slots, cpus;
@@ -17,12 +17,6 @@ typedef struct BenchPlan {
         void (*progress)(const BenchRow *row, const char *what);
 } BenchPlan;
 
-/* Jobs per second, with one slot and with all, one after the other. */
-typedef struct BenchSpeeds {
-        double one[BENCH_ROUNDS], all[BENCH_ROUNDS];
-        double speedup; /* the median of their ratios */
-} BenchSpeeds;
-
 typedef struct BenchFigures {
         const BenchRow *row;
         char why[1024];    /* it cannot be had, or went wrong; "": it was measured */
@@ -30,6 +24,7 @@ typedef struct BenchFigures {
         double start_usec[BENCH_TRIES], replace_usec[BENCH_TRIES];
         double memory;     /* bytes of one slot more */
         unsigned hit;      /* of as many running jobs as there are slots, when one crashes */
+        double possible;   /* of the speed-up of calculating */
         Verdict concurrent, parallel;
 } BenchFigures;
 

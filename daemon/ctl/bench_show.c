@@ -68,23 +68,35 @@ static void print_meaning(const BenchPlan *plan)
                plan->slots, plan->slots);
 }
 
+static bool is_noisy(const BenchPlan *plan, const BenchFigures *f)
+{
+        return judge_is_noisy(f->possible, judge_possible_cpu(plan->slots, plan->cpus));
+}
+
 static bool is_held_by_one_lock(const BenchFigures *f)
 {
         return strcmp(f->row->model, "subinterpreter") == 0 && !f->why[0] &&
                f->parallel == VERDICT_NO;
 }
 
-static void print_notes(const BenchFigures *figures, unsigned n)
+static void print_notes(const BenchPlan *plan, const BenchFigures *figures, unsigned n)
 {
+        unsigned noisy = 0;
+
         for (unsigned i = 0; i < n; i++) {
                 const BenchFigures *f = &figures[i];
 
+                noisy += !f->why[0] && is_noisy(plan, f);
                 if (f->why[0])
                         say("bench: %s could not be measured: %s", f->row->name, f->why);
                 else if (is_held_by_one_lock(f))
                         printf("Subinterpreters of CPython have a lock each from 3.12 on; those of "
                                "before share one.\n");
         }
+        if (noisy)
+                printf("The CPUs were busy with something else, too, while %u of these were "
+                       "measured: CPU is less\nthan it could be, and PARALLEL judged by what was "
+                       "left.\n", noisy);
 }
 
 void bench_show_table(const BenchPlan *plan, const BenchFigures *figures, unsigned n)
@@ -100,7 +112,7 @@ void bench_show_table(const BenchPlan *plan, const BenchFigures *figures, unsign
         table_fini(&t);
         print_meaning(plan);
         print_flush();
-        print_notes(figures, n);
+        print_notes(plan, figures, n);
 }
 
 /* --- as JSON --- */
@@ -116,9 +128,8 @@ static json_t *list_json(const double *values, unsigned n)
 
 static json_t *speeds_json(const BenchSpeeds *s)
 {
-        return json_pack("{s:o, s:o, s:f}", "one_slot_per_second", list_json(s->one, BENCH_ROUNDS),
-                         "all_slots_per_second", list_json(s->all, BENCH_ROUNDS), "speedup",
-                         s->speedup);
+        return json_pack("{s:o, s:o, s:f}", "one_slot_per_second", list_json(s->one, s->n),
+                         "all_slots_per_second", list_json(s->all, s->n), "speedup", s->speedup);
 }
 
 static json_t *verdict_json(Verdict v)
@@ -137,6 +148,8 @@ static json_t *model_json(const BenchFigures *f)
         (void)json_object_set_new(model, "parallel", verdict_json(f->parallel));
         (void)json_object_set_new(model, "waiting", speeds_json(&f->waiting));
         (void)json_object_set_new(model, "cpu", speeds_json(&f->cpu));
+        (void)json_object_set_new(model, "cpus_left", list_json(f->cpu.room, f->cpu.n));
+        (void)json_object_set_new(model, "parallel_from", json_real(judge_threshold(f->possible)));
         (void)json_object_set_new(model, "start_usec", list_json(f->start_usec, BENCH_TRIES));
         (void)json_object_set_new(model, "replace_usec", list_json(f->replace_usec, BENCH_TRIES));
         (void)json_object_set_new(model, "slot_bytes", json_integer((json_int_t)f->memory));
@@ -150,10 +163,8 @@ json_t *bench_show_json(const BenchPlan *plan, const BenchFigures *figures, unsi
 
         for (unsigned i = 0; i < n; i++)
                 (void)json_array_append_new(models, model_json(&figures[i]));
-        return json_pack("{s:i, s:i, s:I, s:f, s:f, s:o}", "cpus", (int)plan->cpus, "slots",
+        return json_pack("{s:i, s:i, s:I, s:f, s:o}", "cpus", (int)plan->cpus, "slots",
                          (int)plan->slots, "usec_each", (json_int_t)plan->time,
                          "concurrent_from", judge_threshold(judge_possible_waiting(plan->slots)),
-                         "parallel_from",
-                         judge_threshold(judge_possible_cpu(plan->slots, plan->cpus)), "models",
-                         models);
+                         "models", models);
 }

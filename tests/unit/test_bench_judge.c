@@ -33,7 +33,8 @@ static void a_speed_up_is_judged_by_the_threshold(void **state)
         } cases[] = {
                 { 1.97, 2, VERDICT_YES }, { 1.5, 2, VERDICT_YES }, { 1.49, 2, VERDICT_NO },
                 { 1.0, 2, VERDICT_NO },   { 0.4, 2, VERDICT_NO },  { 4.5, 8, VERDICT_YES },
-                { 4.4, 8, VERDICT_NO },   { 0, 2, VERDICT_NO },
+                { 4.4, 8, VERDICT_NO },   { 0, 2, VERDICT_NO },    { 1.3, 1.5, VERDICT_YES },
+                { 1.2, 1.5, VERDICT_NO }, { 1.2, 1.2, VERDICT_OPEN },
         };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++)
@@ -45,6 +46,17 @@ static void with_one_cpu_it_can_not_be_told_what_is_parallel(void **state)
         assert_int_equal(judge(1.0, judge_possible_cpu(4, 1)), VERDICT_OPEN);
         assert_int_equal(judge(3.0, judge_possible_cpu(4, 1)), VERDICT_OPEN);
         assert_string_equal(verdict_word(VERDICT_OPEN), "cannot be told");
+}
+
+static void what_others_take_of_the_cpus_can_not_be_gained(void **state)
+{
+        assert_true(judge_possible_cpu(2, 1.5) == 1.5);
+        assert_int_equal(judge(1.3, judge_possible_cpu(2, 1.5)), VERDICT_YES);
+        assert_int_equal(judge(1.3, judge_possible_cpu(2, 1.1)), VERDICT_OPEN);
+        assert_true(judge_is_noisy(1.7, 2));
+        assert_false(judge_is_noisy(1.9, 2));
+        assert_false(judge_is_noisy(2, 2));
+        assert_false(judge_is_noisy(6, 4));
 }
 
 static void each_verdict_has_its_word(void **state)
@@ -72,6 +84,7 @@ int main(void)
                 cmocka_unit_test(the_threshold_is_half_way_to_what_is_possible),
                 cmocka_unit_test(a_speed_up_is_judged_by_the_threshold),
                 cmocka_unit_test(with_one_cpu_it_can_not_be_told_what_is_parallel),
+                cmocka_unit_test(what_others_take_of_the_cpus_can_not_be_gained),
                 cmocka_unit_test(each_verdict_has_its_word),
                 cmocka_unit_test(the_median_is_the_middle_whatever_the_order),
         };
