@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "ctl/bench_show.h"
-#include "ctl/bench_speed.h"
+#include "ctl/bench_noops.h"
 #include "ctl/call.h"
 #include "ctl/print.h"
 #include "ctl/verbs.h"

@@ -33,7 +33,7 @@ double judge_threshold(double possible)
         return (1 + possible) / 2;
 }
 
-int judge_is_noisy(double cpus, double possible)
+bool judge_is_noisy(double cpus, double possible)
 {
         return cpus < possible * quiet_share;
 }

@@ -3,6 +3,7 @@
 
 /* What figures of N slots against one slot mean: arithmetic. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum Verdict {
@@ -24,7 +25,7 @@ double judge_threshold(double possible);
 
 /* Were there so few CPUs, on the average, that somebody else must have had some of those that could
  * be used? */
-int judge_is_noisy(double cpus, double possible);
+bool judge_is_noisy(double cpus, double possible);
 
 /* Is the speed-up at least the threshold? VERDICT_OPEN: what is possible is too near to one. */
 Verdict judge(double speedup, double possible);

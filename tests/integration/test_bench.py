@@ -292,6 +292,19 @@ def test_its_keeper_is_killed():
         place.await_clean()
 
 
+def test_burn():
+    """What calculates does as much as it is told, each time the same, and refuses other things."""
+    python = pool("burn_async", command="/usr/bin/python3 -m brood.worker brood.worker.models",
+                  process="Environment=PYTHONPATH=" + source("lib", "python"))
+    with Daemon({"c": pool("burn"), "python": python}) as d:
+        for name in ("burn", "burn_async"):
+            first = d.run(name, {"rounds": 1000})["result"]
+            assert set(first) == {"value"} and d.run(name, {"rounds": 1000})["result"] == first
+            assert d.run(name, {"rounds": 1001})["result"] != first
+            wrong = d.run(name, {"round": 1000})
+            assert wrong["state"] == "failed" and len(wrong["attempts"]) == 1, wrong
+
+
 def test_throughput():
     """Jobs per second, for one connection and for eight, in memory and on the disk; and where."""
     with Place() as place:

@@ -219,6 +219,8 @@ def test_line():
     assert names("submit", "x", "--durability=") == ["--durability=fsync", "--durability=memory"]
     assert names("status", "") == [] and names("nonsense", "") == []
     assert names("scale", "p", "1", "") == []
+    assert names("bench", "") == ["models", "throughput", "latency"]
+    assert names("bench", "th") == ["throughput"] and names("bench", "models", "") == []
     assert line("map", "x", "") == ["files"]
     assert line("submit", "x", "@") == ["files @"]
     assert line("check-config", "") == ["directories"]
