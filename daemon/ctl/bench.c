@@ -74,15 +74,13 @@ static int bench_models(Ctl *ctl, BenchPlan *plan)
         const Options *o = ctl->options;
         const char *only = o->values[OPTION_ONLY].text;
         AUTO(free) BenchFigures *figures = calloc(MAX_MODELS, sizeof(*figures));
-        AUTO(buffer_fini) Buffer stranger = BUFFER_INIT, names = BUFFER_INIT;
+        AUTO(buffer_fini) Buffer b = BUFFER_INIT;
 
         if (!figures)
                 return ctl_no_memory();
-        bench_rows_names(&names);
-        if (only && bench_rows_stranger(only, &stranger))
-                return ctl_usage(ctl, "--only: '%.*s' is not one of: %.*s",
-                                 (int)buffer_len(&stranger), buffer_bytes(&stranger),
-                                 (int)buffer_len(&names), buffer_bytes(&names));
+        if (only && bench_rows_stranger(only, &b))
+                return ctl_usage(ctl, "--only: %.*s", (int)buffer_len(&b),
+                                 b.data ? buffer_bytes(&b) : "");
         return show(ctl, plan, figures, measure_all(plan, only, figures));
 }
 

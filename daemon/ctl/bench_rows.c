@@ -30,41 +30,39 @@ const BenchRow *bench_row(unsigned i)
 
 bool bench_row_is_in(const BenchRow *row, const char *list)
 {
-        size_t n = strlen(row->name);
-
         for (;; list++) {
-                size_t m = strcspn(list, ",");
+                size_t n = strcspn(list, ",");
 
-                if (m == n && memcmp(list, row->name, n) == 0)
+                if (strlen(row->name) == n && memcmp(list, row->name, n) == 0)
                         return true;
-                list += m;
+                list += n;
                 if (!*list)
                         return false;
         }
+}
+
+static bool is_known(const char *name, size_t n)
+{
+        for (size_t i = 0; i < ELEMENTS(rows); i++)
+                if (strlen(rows[i].name) == n && memcmp(name, rows[i].name, n) == 0)
+                        return true;
+        return false;
 }
 
 bool bench_rows_stranger(const char *list, Buffer *b)
 {
-        for (;; list++) {
-                size_t m = strcspn(list, ",");
-                bool known = false;
+        size_t n = strcspn(list, ",");
 
-                for (size_t i = 0; i < ELEMENTS(rows); i++)
-                        known |= strlen(rows[i].name) == m && memcmp(list, rows[i].name, m) == 0;
-                if (!known) {
-                        buffer_append(b, list, m);
-                        return true;
-                }
-                list += m;
-                if (!*list)
+        while (is_known(list, n)) {
+                if (!list[n])
                         return false;
+                list += n + 1;
+                n = strcspn(list, ",");
         }
-}
-
-void bench_rows_names(Buffer *b)
-{
+        buffer_printf(b, "'%.*s' is not one of: ", (int)n, list);
         for (size_t i = 0; i < ELEMENTS(rows); i++)
                 buffer_printf(b, "%s%s", i ? ", " : "", rows[i].name);
+        return true;
 }
 
 unsigned bench_row_workers(const BenchRow *row, unsigned slots)

@@ -22,11 +22,9 @@ const BenchRow *bench_row(unsigned i);
 /* Is it one of a comma-separated list of names? */
 bool bench_row_is_in(const BenchRow *row, const char *list);
 
-/* The first name of such a list that no row has, appended; false if there is none. */
+/* Does such a list have a name that no row has? Then "'c/x' is not one of: c/process, …" is
+ * appended. */
 bool bench_rows_stranger(const char *list, Buffer *b);
-
-/* Appends all names. */
-void bench_rows_names(Buffer *b);
 
 /* How many workers have so many slots, and the text of the pool's file, ended by a NUL. */
 unsigned bench_row_workers(const BenchRow *row, unsigned slots);

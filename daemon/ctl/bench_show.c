@@ -137,10 +137,19 @@ static json_t *verdict_json(Verdict v)
         return v == VERDICT_OPEN ? json_null() : json_boolean(v == VERDICT_YES);
 }
 
+static json_t *why_json(const char *why)
+{
+        json_t *text = json_string(why); /* NULL: it is not UTF-8 */
+
+        if (*why)
+                return text ? text : json_string("unknown");
+        json_decref(text);
+        return json_null();
+}
+
 static json_t *model_json(const BenchFigures *f)
 {
-        json_t *model = json_pack("{s:s, s:s?}", "model", f->row->name, "why",
-                                  f->why[0] ? f->why : NULL);
+        json_t *model = json_pack("{s:s, s:o}", "model", f->row->name, "why", why_json(f->why));
 
         if (f->why[0])
                 return model;

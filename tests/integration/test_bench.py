@@ -157,6 +157,12 @@ def test_table():
             assert cells[2] in ("yes", "no", "cannot be told"), cells
         assert "\nWAITING and CPU: how many times as fast 2 slots are as one" in out
         assert "CONCURRENT from 1.50 on" in out and err == "", err
+        with open(source("docs", "models.md"), encoding="utf-8") as f:  # shows one as it is printed
+            shown = f.read().split("## Measured", 1)[1]
+        assert [line.split() for line in shown.splitlines() if "CONCURRENT  " in line] == \
+            [lines[0].split()]
+        for words in ("WAITING and CPU: ", "START: ", "REPLACED: ", "SLOT: ", "CRASH: "):
+            assert words in shown and words in out, words
         ours, theirs = pty.openpty()
         with Helpers.process([CTL, "bench", "--only=c/thread", *QUICK], env=place.env,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
