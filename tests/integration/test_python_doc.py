@@ -68,7 +68,7 @@ def test_all_that_is_shown():
 
 def test_the_handler_and_its_pool_are_short():
     """A function of three lines, a pool file of five."""
-    files = {what: text for kind, what, text in blocks() if kind == "file"}
+    files = {what: text for kind, what, text in reversed(list(blocks())) if kind == "file"}
     handler = files["photos.py"].split("\n\n")[1].strip().splitlines()
     assert len(handler) == 3, handler
     assert len(files["/etc/brood/pools/photos.pool"].splitlines()) == 5
