@@ -27,7 +27,7 @@
 #define RECALLED "recalled"
 
 /* Short runs are written ahead up to so much work. */
-enum { AHEAD_USEC = 500 };
+enum { AHEAD_USEC = 1000 };
 
 static Pools *pools_of(const Slot *slot)
 {
@@ -350,9 +350,16 @@ void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
 
 /* --- answers --- */
 
-/* A handler's share of the time between two looks at the socket, smoothed. */
-static void note_speed(CoreHandler *handler, usec_t took)
+/* A handler's share of the time between two looks at the socket, smoothed. The worker tells how much
+ * of that it was in handlers: the rest was waking up, which a longer line has less of. */
+static void note_speed(Slot *slot, CoreHandler *handler, usec_t now)
 {
+        usec_t took = now - slot->since;
+        uint32_t spent = slot->page ? slot_page_spent(slot->page) : 0;
+
+        if (slot->page)
+                took = MIN(took, (usec_t)(spent - slot->spent));
+        slot->spent = spent;
         handler->run_usec = MAX((handler->run_usec * 7 + took) / 8, 1u);
 }
 
@@ -518,7 +525,7 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
                 end.result = varlink_slice(
                         scan, varlink_field(scan, varlink_node(scan, reply->parameters),
                                             IO_BROOD_WORKER_RUN_OUT_RESULT));
-        note_speed(handler, now - slot->since);
+        note_speed(slot, handler, now);
         if (!end.untouched && (!reply->member || !slice_is(reply->member->name, "NoSuchHandler")))
                 slot->answered++; /* those did not count as begun */
         if (wear_is_due(&slot->worker->wear, ++slot->worker->jobs_done, now))

@@ -13,7 +13,7 @@
 #include "varlink/stream.h"
 #include "worker/slot_page.h"
 
-enum { SLOT_MAX_RUNS = 32 };
+enum { SLOT_MAX_RUNS = 128 };
 
 struct Worker;
 
@@ -39,6 +39,7 @@ typedef struct Slot {
         SlotRun runs[SLOT_MAX_RUNS]; /* a ring */
         unsigned first, count;
         uint32_t answered;     /* runs that had begun and were answered */
+        uint32_t spent;        /* the page's, when the last answer came */
         bool closed;           /* recalled: nothing is given until all is answered */
         bool followed;         /* the worker was told to send output */
         usec_t since;          /* when the first run began */

@@ -104,9 +104,12 @@ static int find_module(PoolSettings *p, int root, int line, SettingsError *error
                                       "Module=%.*s: expected a file name, or the absolute path of "
                                       "a readable file%s",
                                       shown_length(p->module, 200), p->module, within(p));
-        return settings_fault(error, p->file, line, "Module=%.*s: there is no such file in %s%s",
+        return settings_fault(error, p->file, line, "Module=%.*s: there is no such file in %s%s%s",
                               shown_length(p->module, 100), p->module,
-                              directories + (*directories == ':'), within(p));
+                              directories + (*directories == ':'), within(p),
+                              strcmp(p->module, "python.so") == 0
+                                      ? " (it is in the package broodd-python)"
+                                      : "");
 }
 
 static int find_command(PoolSettings *p, int root, int line, SettingsError *error)

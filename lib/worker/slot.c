@@ -244,10 +244,13 @@ static void answer_recalled(WorkerSlot *s, VarlinkCall *call)
 void worker_slot_finish(WorkerSlot *s, HandlerSpeed *speed, usec_t began)
 {
         BroodJob *job = &s->job;
+        usec_t took;
 
         job_end_output(job);
         leave(s);
-        note_speed(speed, clock_monotonic() - began);
+        took = clock_monotonic() - began;
+        note_speed(speed, took);
+        slot_page_spend(s->page, (uint32_t)MIN(took, (usec_t)UINT32_MAX));
         write_answer(s, job);
         job_clear(job);
         s->call = NULL;

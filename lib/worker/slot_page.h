@@ -11,9 +11,10 @@
  * it closed does not begin another run but answers it with kind `recalled`. Both changes are one
  * compare-and-swap on the same word, so a run is either begun or recalled, never both.
  *
- * Beside that word stand two others. One is of the supervisor alone: does anybody follow what runs
- * here? Only then does the worker send what its handlers write. And in one the worker notes that
- * what ran here has crashed, where other slots fall with it. */
+ * Beside that word stand three others. One is of the supervisor alone: does anybody follow what runs
+ * here? Only then does the worker send what its handlers write. In one the worker notes that what
+ * ran here has crashed, where other slots fall with it. And in one it adds up the time that handlers
+ * took, without what it takes to wake and to be heard. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,6 +24,7 @@ typedef struct SlotPage {
         _Alignas(64) _Atomic uint64_t word; /* low half: runs begun; top bit: closed */
         _Atomic uint32_t followed;          /* 1: output is wanted; else 0 */
         _Atomic uint32_t crashed;           /* a signal; 0: it has not */
+        _Atomic uint32_t spent;             /* microseconds in handlers, modulo 2^32 */
 } SlotPage;
 
 #define SLOT_PAGE_CLOSED (1ULL << 63)
@@ -70,6 +72,18 @@ static inline void slot_page_follow(SlotPage *page, bool wanted)
 static inline bool slot_page_followed(const SlotPage *page)
 {
         return atomic_load_explicit(&page->followed, memory_order_relaxed) != 0;
+}
+
+/* Worker: a run took so long. Before it is answered. */
+static inline void slot_page_spend(SlotPage *page, uint32_t usec)
+{
+        atomic_fetch_add_explicit(&page->spent, usec, memory_order_relaxed);
+}
+
+/* Supervisor: how long all of them took. */
+static inline uint32_t slot_page_spent(const SlotPage *page)
+{
+        return atomic_load_explicit(&page->spent, memory_order_relaxed);
 }
 
 /* Worker: the job of this slot has crashed by this signal. Async-signal-safe. */

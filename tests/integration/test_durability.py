@@ -949,3 +949,21 @@ def test_only_the_user_of_the_daemon_can_read_it():
         for name in os.listdir(d.path("state")):
             mode = os.stat(d.path("state", name)).st_mode & 0o777
             assert mode & 0o077 == 0 or "brood.db" not in name, (name, oct(mode))
+
+
+def commits(d):
+    text = d.call("Metrics")["text"]
+    return int(float(re.search(r"^brood_store_commit_seconds_count (\S+)$", text, re.M).group(1)))
+
+
+def test_many_short_jobs_share_commits():
+    """A long line of short runs is claimed together, and so is what they end with written."""
+    with Daemon({"diag": diag(min_workers=2)}) as d:
+        def run(n):
+            return d.call("SubmitMany", jobs=[{"handler": "echo", "durability": "fsync"}] * n)["ids"]
+        for id in run(100):  # how long they take is learnt
+            d.wait(id)
+        before = commits(d)
+        for id in run(1000):
+            assert d.wait(id)["state"] == "succeeded"
+        assert commits(d) - before < 250, commits(d) - before

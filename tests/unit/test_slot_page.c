@@ -46,6 +46,16 @@ static void opening_sets_the_count_to_what_was_seen(void **state UNUSED)
         assert_int_equal(slot_page_begun(&page), 8);
 }
 
+static void the_time_in_handlers_is_added_up(void **state UNUSED)
+{
+        SlotPage page = { 0 };
+
+        slot_page_spend(&page, 5);
+        slot_page_spend(&page, UINT32_MAX);
+        assert_int_equal(slot_page_spent(&page), 4);
+        assert_int_equal(slot_page_begun(&page), 0);
+}
+
 static void the_count_wraps_without_closing(void **state UNUSED)
 {
         SlotPage page = { 0 };
@@ -151,6 +161,7 @@ int main(void)
                 cmocka_unit_test(runs_are_counted_as_they_begin),
                 cmocka_unit_test(a_closed_page_lets_nothing_begin),
                 cmocka_unit_test(opening_sets_the_count_to_what_was_seen),
+                cmocka_unit_test(the_time_in_handlers_is_added_up),
                 cmocka_unit_test(the_count_wraps_without_closing),
                 cmocka_unit_test(following_and_counting_do_not_touch_each_other),
                 cmocka_unit_test(a_run_is_either_begun_or_recalled_never_both),

@@ -42,15 +42,18 @@ def texts(handler: str, items: Iterable[Any], options: Dict[str, Any]) -> Iterat
 
 def in_order(path: str, specs: Iterator[Text], window: int) -> Iterator[Message]:
     """One connection; each call is a Submit that is answered when its job has ended. Yields the
-    jobs as they travel."""
+    jobs as they travel. It submits when a quarter of the window is free: what comes together is
+    written, synced and answered together all the way."""
+    window = min(window, MAX_WINDOW)
     waiting: Deque[bytes] = deque()
     pipe = Pipe(path)
     answered = True  # since the connection was made
     try:
         while True:
-            for _, text in itertools.islice(specs, min(window, MAX_WINDOW) - len(waiting)):
-                waiting.append(SUBMIT % text)
-                pipe.send(waiting[-1])
+            if len(waiting) <= window * 3 // 4:
+                for _, text in itertools.islice(specs, window - len(waiting)):
+                    waiting.append(SUBMIT % text)
+                    pipe.send(waiting[-1])
             if not waiting:
                 return
             try:
