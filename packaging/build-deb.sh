@@ -3,10 +3,10 @@
 #
 #     sh packaging/build-deb.sh [--version=VERSION] [OUTDIR]
 #
-# Makes the Debian packages broodd, libbrood0, libbrood-dev and python3-brood of this tree, as it is
-# now, in OUTDIR (build-deb). Installs the packages that are missing, which is the one thing that
-# needs root; the build itself is done on a copy in a temporary directory, and without the network.
-# --version= is for a package that is to be newer than another one of the same source.
+# Makes the Debian packages broodd, broodd-python, libbrood0, libbrood-dev and python3-brood of this
+# tree, as it is now, in OUTDIR (build-deb). Installs the packages that are missing, which is all
+# that needs root; the build itself is done on a copy in a temporary directory, and without the
+# network. --version= is for a package that is to be newer than another one of the same source.
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/.."

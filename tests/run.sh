@@ -91,7 +91,7 @@ packages="meson ninja-build pkg-config gcc clang libc6-dev libevent-dev libjanss
         libclang-rt-14-dev sqlite3 strace systemd build-essential debhelper
         lintian scdoc man-db socat zsh dbus libpam-systemd util-linux iproute2 procps
         elfutils libncurses-dev tmux golang-go golang-github-varlink-go-dev nodejs mypy
-        dh-python prometheus python3-prometheus-client debootstrap"
+        dh-python prometheus python3-prometheus-client debootstrap python3-dev"
 
 install_packages() {
         command -v dpkg-query >/dev/null || return 0

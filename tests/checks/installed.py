@@ -34,6 +34,7 @@ include/brood/semaphore.h
 include/brood/shared.h
 LIB/brood/modules/celsius.so
 LIB/brood/modules/diag.so
+LIB/brood/modules/python.so
 LIB/libbrood.so
 LIB/libbrood.so.0
 LIB/libbrood.so.0.N.N

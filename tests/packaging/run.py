@@ -16,7 +16,7 @@ import tempfile
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PACKAGES = ("broodd", "libbrood0", "libbrood-dev", "python3-brood")
+PACKAGES = ("broodd", "broodd-python", "libbrood0", "libbrood-dev", "python3-brood")
 # Until the manual pages are in the tree.
 KNOWN_WARNINGS = () if os.path.isdir(ROOT + "/packaging/man") else ("no-manual-page",)
 
@@ -139,6 +139,7 @@ def test_files_are_in_their_packages(p):
                   r" /usr/share/doc/broodd/drop-ins/network\.conf"
                   r" /usr/share/doc/broodd/recurring/example\.conf"
                   r" /usr/share/doc/broodd/copyright",
+        "broodd-python": r"/usr/lib/[^/]+/brood/modules/python\.so",
         "libbrood0": r"/usr/lib/[^/]+/libbrood\.so\.0 /usr/lib/[^/]+/libbrood\.so\.0\.\d+\.\d+",
         "libbrood-dev": r"/usr/include/brood/async\.h"
                         r" /usr/include/brood/client\.h /usr/include/brood/handler\.h"
@@ -177,10 +178,16 @@ def test_dependencies(p):
                    "libsystemd0", "systemd"):
         assert wanted in broodd, (wanted, broodd)
     assert "libbrood0" not in broodd
+    assert not [name for name in broodd if "python" in name], broodd
     assert set(p.depends("libbrood0")) == {"libc6", "libjansson4"}, p.depends("libbrood0")
     dev = p.depends("libbrood-dev")
     assert dev["libbrood0"] == "libbrood0 (= %s)" % p.fields["broodd"]["Version"], dev
     assert "libjansson-dev" in dev
+    python = p.depends("broodd-python")
+    for name in ("broodd", "python3-brood"):  # of the same source: they speak to each other
+        assert python[name] == "%s (= %s)" % (name, p.fields[name]["Version"]), python
+    libpython, = [name for name in python if re.fullmatch(r"libpython3\.\d+", name)]
+    assert set(python) == {"broodd", "python3-brood", "libc6", "libjansson4", libpython}, python
     assert p.fields["python3-brood"]["Architecture"] == "all"
     assert set(p.depends("python3-brood")) == {"python3"}, p.depends("python3-brood")
 
