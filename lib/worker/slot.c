@@ -2,9 +2,10 @@
 
 /* One slot. Its thread reads runs from the slot's connection and runs handlers; results gather in
  * the connection's buffer and leave when the input is drained, or before something that may take
- * long: a handler not known to be quick, or 100 µs after the first of them was ready. The buffer is
- * shared with the watching thread, under a lock, so that it can send what a stuck handler has left
- * there, and so is the current job, so that it can be cancelled. */
+ * long: a handler not known to be quick; or when there are 8 of them, or 100 µs after the first was
+ * ready, so that a client works on some while we work on others. The buffer is shared with the
+ * watching thread, under a lock, so that it can send what a stuck handler has left there, and so is
+ * the current job, so that it can be cancelled. */
 
 #include "worker/worker.h"
 
@@ -24,7 +25,8 @@ enum {
         READ_SIZE = 64 * 1024,
         HOLD_USEC = 100,
         QUICK_USEC = 20,
-        MAX_KEPT = 64 * 1024
+        MAX_KEPT = 64 * 1024,
+        MAX_HELD = 8
 };
 
 /* --- sending --- */
@@ -53,6 +55,7 @@ int worker_slot_flush(WorkerSlot *s)
                 r = n < 0 ? (int)n : 0;
                 buffer_clear(&s->server.out, MAX_KEPT);
         }
+        s->held = 0;
         atomic_store_explicit(&s->unsent_since, 0, memory_order_relaxed);
         pthread_mutex_unlock(&s->out_lock);
         return r;
@@ -129,6 +132,7 @@ static void write_answer(WorkerSlot *s, BroodJob *job)
         pthread_mutex_lock(&s->out_lock);
         if (job->result.failed && !job->failed)
                 (void)job_fail_kind(job, "result", 1, NULL, "no memory for the result");
+        s->held++;
         if (job->failed)
                 write_failure(s, job);
         else
@@ -269,7 +273,8 @@ static void run(WorkerSlot *s, VarlinkCall *call, const VarlinkScan *scan, const
                 return;
         }
         if (unsent_since(s) &&
-            (h->usec > QUICK_USEC || clock_monotonic() - unsent_since(s) > HOLD_USEC))
+            (h->usec > QUICK_USEC || s->held >= MAX_HELD ||
+             clock_monotonic() - unsent_since(s) > HOLD_USEC))
                 give_up_unless(s, worker_slot_flush(s) == 0);
         if (!slot_page_begin(s->page)) {
                 answer_recalled(s, call);

@@ -52,6 +52,7 @@ typedef struct WorkerSlot {
         AsyncSlot async;
 
         pthread_mutex_t out_lock;
+        _Atomic unsigned held; /* answers that wait; under out_lock for writing */
         _Atomic usec_t unsent_since; /* under out_lock for writing; 0: nothing waits */
 
         pthread_mutex_t job_lock;
