@@ -350,8 +350,8 @@ void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
 
 /* --- answers --- */
 
-/* A handler's share of the time between two looks at the socket, smoothed. The worker tells how much
- * of that it was in handlers: the rest was waking up, which a longer line has less of. */
+/* A handler's share of the time between two looks at the socket, smoothed. The worker tells how
+ * much of that it was in handlers: the rest was waking up, which a longer line has less of. */
 static void note_speed(Slot *slot, CoreHandler *handler, usec_t now)
 {
         usec_t took = now - slot->since;

@@ -11,10 +11,10 @@
  * it closed does not begin another run but answers it with kind `recalled`. Both changes are one
  * compare-and-swap on the same word, so a run is either begun or recalled, never both.
  *
- * Beside that word stand three others. One is of the supervisor alone: does anybody follow what runs
- * here? Only then does the worker send what its handlers write. In one the worker notes that what
- * ran here has crashed, where other slots fall with it. And in one it adds up the time that handlers
- * took, without what it takes to wake and to be heard. */
+ * Beside that word stand three others. One is of the supervisor alone: does anybody follow what
+ * runs here? Only then does the worker send what its handlers write. In one the worker notes that
+ * what ran here has crashed, where other slots fall with it. And in one it adds up the time that
+ * handlers took, without what it takes to wake and to be heard. */
 
 #include <stdatomic.h>
 #include <stdbool.h>

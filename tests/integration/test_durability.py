@@ -960,7 +960,8 @@ def test_many_short_jobs_share_commits():
     """A long line of short runs is claimed together, and so is what they end with written."""
     with Daemon({"diag": diag(min_workers=2)}) as d:
         def run(n):
-            return d.call("SubmitMany", jobs=[{"handler": "echo", "durability": "fsync"}] * n)["ids"]
+            jobs = [{"handler": "echo", "durability": "fsync"}] * n
+            return d.call("SubmitMany", jobs=jobs)["ids"]
         for id in run(100):  # how long they take is learnt
             d.wait(id)
         before = commits(d)
