@@ -257,6 +257,7 @@ patient=$patient,python_doc,languages
 
 sanitized() {
         export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
+        export LSAN_OPTIONS=suppressions=$top/tests/lsan.supp:print_suppressions=0
         export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:abort_on_error=1
         say "ASan and UBSan"
         build asan || return

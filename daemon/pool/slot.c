@@ -350,16 +350,18 @@ void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
 
 /* --- answers --- */
 
-/* A handler's share of the time between two looks at the socket, smoothed. The worker tells how
- * much of that it was in handlers: the rest was waking up, which a longer line has less of. */
+/* How long the first run in line took, smoothed. A worker that shares a page tells; of others it is
+ * the time that they had, with waking and being heard in it. */
 static void note_speed(Slot *slot, CoreHandler *handler, usec_t now)
 {
         usec_t took = now - slot->since;
-        uint32_t spent = slot->page ? slot_page_spent(slot->page) : 0;
+        uint16_t told;
 
-        if (slot->page)
-                took = MIN(took, (usec_t)(spent - slot->spent));
-        slot->spent = spent;
+        if (slot->page) {
+                if (!slot_page_took(slot->page, slot->answered, &told))
+                        return;
+                took = told;
+        }
         handler->run_usec = MAX((handler->run_usec * 7 + took) / 8, 1u);
 }
 
@@ -525,9 +527,11 @@ static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *
                 end.result = varlink_slice(
                         scan, varlink_field(scan, varlink_node(scan, reply->parameters),
                                             IO_BROOD_WORKER_RUN_OUT_RESULT));
-        note_speed(slot, handler, now);
-        if (!end.untouched && (!reply->member || !slice_is(reply->member->name, "NoSuchHandler")))
+        if (!end.untouched &&
+            (!reply->member || !slice_is(reply->member->name, "NoSuchHandler"))) {
+                note_speed(slot, handler, now);
                 slot->answered++; /* those did not count as begun */
+        }
         if (wear_is_due(&slot->worker->wear, ++slot->worker->jobs_done, now))
                 pool_touch(slot->worker->pool);
         advance(slot, now);

@@ -39,7 +39,6 @@ typedef struct Slot {
         SlotRun runs[SLOT_MAX_RUNS]; /* a ring */
         unsigned first, count;
         uint32_t answered;     /* runs that had begun and were answered */
-        uint32_t spent;        /* the page's, when the last answer came */
         bool closed;           /* recalled: nothing is given until all is answered */
         bool followed;         /* the worker was told to send output */
         usec_t since;          /* when the first run began */

@@ -254,7 +254,7 @@ void worker_slot_finish(WorkerSlot *s, HandlerSpeed *speed, usec_t began)
         leave(s);
         took = clock_monotonic() - began;
         note_speed(speed, took);
-        slot_page_spend(s->page, (uint32_t)MIN(took, (usec_t)UINT32_MAX));
+        slot_page_end(s->page, took);
         write_answer(s, job);
         job_clear(job);
         s->call = NULL;

@@ -13,18 +13,20 @@
  *
  * Beside that word stand three others. One is of the supervisor alone: does anybody follow what
  * runs here? Only then does the worker send what its handlers write. In one the worker notes that
- * what ran here has crashed, where other slots fall with it. And in one it adds up the time that
- * handlers took, without what it takes to wake and to be heard. */
+ * what ran here has crashed, where other slots fall with it. And it notes how long each of the last
+ * runs took in its handler, without what it takes to wake and to be heard. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { SLOT_PAGE_TIMES = 16 };
+
 typedef struct SlotPage {
         _Alignas(64) _Atomic uint64_t word; /* low half: runs begun; top bit: closed */
         _Atomic uint32_t followed;          /* 1: output is wanted; else 0 */
         _Atomic uint32_t crashed;           /* a signal; 0: it has not */
-        _Atomic uint32_t spent;             /* microseconds in handlers, modulo 2^32 */
+        _Atomic uint16_t took[SLOT_PAGE_TIMES]; /* microseconds, by the number of the run */
 } SlotPage;
 
 #define SLOT_PAGE_CLOSED (1ULL << 63)
@@ -74,16 +76,23 @@ static inline bool slot_page_followed(const SlotPage *page)
         return atomic_load_explicit(&page->followed, memory_order_relaxed) != 0;
 }
 
-/* Worker: a run took so long. Before it is answered. */
-static inline void slot_page_spend(SlotPage *page, uint32_t usec)
+/* Worker: the run that began last took so long, or 65 ms if that is less. Before it is answered. */
+static inline void slot_page_end(SlotPage *page, uint64_t usec)
 {
-        atomic_fetch_add_explicit(&page->spent, usec, memory_order_relaxed);
+        uint32_t run = (uint32_t)atomic_load_explicit(&page->word, memory_order_relaxed) - 1;
+
+        atomic_store_explicit(&page->took[run % SLOT_PAGE_TIMES],
+                              (uint16_t)(usec < UINT16_MAX ? usec : UINT16_MAX),
+                              memory_order_release);
 }
 
-/* Supervisor: how long all of them took. */
-static inline uint32_t slot_page_spent(const SlotPage *page)
+/* Supervisor: how long a run took that has been answered, by its number, from 0. Returns false if
+ * later ones have begun in its place. */
+static inline bool slot_page_took(SlotPage *page, uint32_t run, uint16_t *ret_usec)
 {
-        return atomic_load_explicit(&page->spent, memory_order_relaxed);
+        *ret_usec = atomic_load_explicit(&page->took[run % SLOT_PAGE_TIMES],
+                                         memory_order_acquire);
+        return slot_page_begun(page) - run <= SLOT_PAGE_TIMES;
 }
 
 /* Worker: the job of this slot has crashed by this signal. Async-signal-safe. */

@@ -46,14 +46,30 @@ static void opening_sets_the_count_to_what_was_seen(void **state UNUSED)
         assert_int_equal(slot_page_begun(&page), 8);
 }
 
-static void the_time_in_handlers_is_added_up(void **state UNUSED)
+static void the_times_of_the_last_runs_are_there(void **state UNUSED)
 {
         SlotPage page = { 0 };
+        uint16_t usec;
 
-        slot_page_spend(&page, 5);
-        slot_page_spend(&page, UINT32_MAX);
-        assert_int_equal(slot_page_spent(&page), 4);
-        assert_int_equal(slot_page_begun(&page), 0);
+        for (uint32_t i = 0; i < SLOT_PAGE_TIMES; i++) {
+                assert_true(slot_page_begin(&page));
+                slot_page_end(&page, 100 + i);
+        }
+        for (uint32_t i = 0; i < SLOT_PAGE_TIMES; i++) {
+                assert_true(slot_page_took(&page, i, &usec));
+                assert_int_equal(usec, 100 + i);
+        }
+        assert_true(slot_page_begin(&page));
+        assert_false(slot_page_took(&page, 0, &usec)); /* its place is another's */
+        assert_true(slot_page_took(&page, 1, &usec));
+        slot_page_end(&page, 1000000);
+        assert_true(slot_page_took(&page, SLOT_PAGE_TIMES, &usec));
+        assert_int_equal(usec, UINT16_MAX);
+        slot_page_open(&page, UINT32_MAX);
+        assert_true(slot_page_begin(&page));
+        slot_page_end(&page, 9);
+        assert_true(slot_page_took(&page, UINT32_MAX, &usec)); /* over the wrap */
+        assert_int_equal(usec, 9);
 }
 
 static void the_count_wraps_without_closing(void **state UNUSED)
@@ -161,7 +177,7 @@ int main(void)
                 cmocka_unit_test(runs_are_counted_as_they_begin),
                 cmocka_unit_test(a_closed_page_lets_nothing_begin),
                 cmocka_unit_test(opening_sets_the_count_to_what_was_seen),
-                cmocka_unit_test(the_time_in_handlers_is_added_up),
+                cmocka_unit_test(the_times_of_the_last_runs_are_there),
                 cmocka_unit_test(the_count_wraps_without_closing),
                 cmocka_unit_test(following_and_counting_do_not_touch_each_other),
                 cmocka_unit_test(a_run_is_either_begun_or_recalled_never_both),
