@@ -253,7 +253,7 @@ fuzz() {
 
 # Tests that mostly wait for time to pass, or are of words: with the sanitizers they run by --asan.
 patient=service,status,thumbnails,alerts,manual,library_manual,completion,how_it_works,operations
-patient=$patient,python_doc,languages
+patient=$patient,python_doc,languages,bench,python
 
 sanitized() {
         export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1

@@ -468,12 +468,14 @@ static void take_model(Preparation *p, char *text, char *handlers[static MOST_CH
 /* After we have become the pool's user: an environment is more than words. */
 static int take_stdin(Preparation *p)
 {
-        json_t *given = json_loadf(stdin, 0, NULL), *one;
+        static json_t *given; /* for good: the environment is in it */
+        json_t *one;
         size_t i;
 
+        given = json_loadf(stdin, 0, NULL);
         p->settings = json_object_get(given, "settings");
         json_array_foreach(json_object_get(given, "environment"), i, one)
-                (void)putenv((char *)json_string_value(one)); /* `given` stays for good */
+                (void)putenv((char *)json_string_value(one));
         return given ? 0 : -EINVAL;
 }
 

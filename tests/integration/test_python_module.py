@@ -446,6 +446,7 @@ def test_many_interpreters():
 
 def test_threads_of_the_import():
     """What the code starts at its import stays in the fork server, and its forks work."""
+    unless(not SANITIZED, "the leak checker can not stop such a thread")
     code = JOBS + "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
     with served(code) as d:
         assert result(d, "fork") == {"squares": [3, 2, 1, 0, 1, 2]}
