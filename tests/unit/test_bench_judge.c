@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "ctl/bench_judge.h"
+#include "ctl/bench/judge.h"
 
 static void waiting_can_gain_as_much_as_there_are_slots(void **state)
 {

@@ -8,8 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/entropy.h"
-#include "ctl/top_model.h"
-#include "ctl/top_table.h"
+#include "ctl/top/model.h"
+#include "ctl/top/table.h"
 #include "ops/board.h"
 
 #include "unit.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <wchar.h>
 
-#include "ctl/top_screen.h"
-#include "ctl/top_ui.h"
+#include "ctl/top/screen.h"
+#include "ctl/top/ui.h"
 
 #include "unit.h"
 
