@@ -11,6 +11,7 @@ import uuid
 
 from durable import *
 from test_durability_disk import failing_disk
+from users import ALICE, BOB, Users
 
 
 def why(d, id):
@@ -458,3 +459,24 @@ def test_broodctl():
         done = ctl(d, "why", str(uuid.uuid4()))
         assert done.returncode == 4 and done.stdout == "" and done.stderr, done
         open_gate(d)
+
+
+def test_whose_job_it_is_is_not_told_to_others():
+    """Who waits for another user's run, at a worker or a semaphore, is not told its id."""
+    conf = "[Access]\nSubmit=*\n[Semaphores]\nx=1\n"
+    with Users({"diag": diag(min_workers=1)}, conf=conf) as d, d.connect_as(ALICE) as alice, \
+            d.connect_as(BOB) as bob:
+        def submit(who, **spec):
+            return who.call("Submit", job={"handler": "sleep", "args": {"seconds": 60},
+                                           **spec})["id"]
+        held = submit(alice, semaphores=["x"])
+        d.await_state(held, "running")
+        for more in {}, {"semaphores": ["x"]}:
+            hers, his = submit(alice, **more), submit(bob, **more)
+            assert "been at job %s (sleep)" % held in alice.call("Why", id=hers)["reason"]
+            words = bob.call("Why", id=his)["reason"]
+            assert "been at a job (sleep)" in words and held not in words, words
+            assert held not in str(bob.call("Get", id=his)) + str(bob.call("Status"))
+        d.call("PausePool", pool="diag")
+        alice.call("Cancel", id=held)
+        assert d.wait(held)["state"] == "cancelled"
