@@ -296,6 +296,11 @@ def fork():
 @handler
 def settled(): return dict(settings)
 
+@handler
+def close_stdout():
+    sys.stdout.close()
+    sys.stderr = None
+
 @atexit.register
 def bye(): print("bye from", os.getpid(), flush=True)
 """
@@ -379,6 +384,17 @@ def test_interrupts_hit_nobody_else():
                     assert job["state"] == "succeeded", job
                 assert d.wait(ids[0])["state"] in ("succeeded", "cancelled")
             assert d.pids() == pids and d.pool_status("work")["deaths"] == 0
+
+
+def test_streams_may_be_closed():
+    for keys in MODELS.values():
+        with served(JOBS, **keys) as d:
+            for _ in range(4):
+                result(d, "close_stdout")
+                assert result(d, "noop") == {}
+            job = d.run("bug", max_attempts=1)
+            assert job["attempts"][0]["error"].startswith("IndexError"), job
+            assert d.pool_status("work")["deaths"] == 0
 
 
 def test_sys_exit_ends_the_worker():

@@ -113,6 +113,15 @@ listeners: Dict[int, Listener] = {}
 interrupts: Dict[int, Callable[[Job], None]] = {}
 
 
+def flush(*streams: Any) -> None:
+    """A handler may have closed or replaced them."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
 def run(slot: int, handler: Handler, name: str, id: str, attempt: int, args: str,
         usec_left: Optional[int]) -> Answer:
     job = Job(id, attempt, name, scan(args, 0)[0], usec_left, listeners[slot])
@@ -134,7 +143,7 @@ def run(slot: int, handler: Handler, name: str, id: str, attempt: int, args: str
         end(error)
     finally:
         current.pop(slot, None)
-        sys.stdout.flush()
+        flush(sys.stdout)
 
 
 def fail(failure: Failure) -> Answer:
@@ -153,8 +162,7 @@ def end(error: BaseException) -> NoReturn:
         status = 1
     if not isinstance(error, SystemExit):
         traceback.print_exception(type(error), error, error.__traceback__)
-    for stream in sys.stdout, sys.stderr:
-        stream.flush()
+    flush(sys.stdout, sys.stderr)
     os._exit(status & 0xff)
 
 
@@ -203,5 +211,4 @@ def leave() -> None:
     """What Python does at its end, but for taking its memory apart."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    for stream in sys.stdout, sys.stderr:
-        stream.flush()
+    flush(sys.stdout, sys.stderr)

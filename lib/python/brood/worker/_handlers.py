@@ -159,7 +159,10 @@ def failure_of_bug(error: BaseException) -> Failure:
         inner = inner.tb_next  # not where we called it
     import traceback
     text = "".join(traceback.format_exception(type(error), error, inner))
-    sys.stderr.write(text)
+    try:
+        sys.stderr.write(text)
+    except (AttributeError, OSError, ValueError):  # a handler may have closed or replaced it
+        pass
     words = str(error)
     return Failure("%s: %s" % (name, words) if words else name, True, None,
                    {"exception": name, "traceback": text})
