@@ -111,7 +111,9 @@ static void on_event(Forker *f, const ForkerEvent *e, const char *text, int *pid
                 pool_forker_ready(pool, f);
                 break;
         case FORKER_FAILED:
-                pool_forker_failed(pool, f, text);
+                pool_forker_failed(pool, f,
+                                   json_is_text(slice_of(text)) ? text
+                                                                : "its words are not UTF-8");
                 break;
         case FORKER_BIRTH:
                 on_birth(f, e, pidfd);

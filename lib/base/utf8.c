@@ -41,3 +41,10 @@ bool utf8_valid(Slice text)
         }
         return true;
 }
+
+size_t utf8_cut(const char *text, size_t most)
+{
+        for (int i = 0; i < 3 && most > 0 && ((unsigned char)text[most] & 0xc0) == 0x80; i++)
+                most--;
+        return most;
+}

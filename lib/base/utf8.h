@@ -11,3 +11,7 @@
 int utf8_length(const unsigned char *p, const unsigned char *end);
 
 bool utf8_valid(Slice text);
+
+/* How much of a text that is longer than `most` bytes is to be kept, so that no character is cut:
+ * `most` or up to 3 less. */
+size_t utf8_cut(const char *text, size_t most);

@@ -112,6 +112,18 @@ void emit_bool(Buffer *b, bool v)
                 buffer_append_literal(b, "false");
 }
 
+/* In some locales the point is a comma, or longer than a byte; and modules change the locale. */
+static int write_point(char *text)
+{
+        size_t n = strspn(text, "-0123456789"), m = strcspn(text + n, "-+0123456789e");
+
+        if (m > 0) {
+                text[n] = '.';
+                memmove(text + n + 1, text + n + m, strlen(text + n + m) + 1);
+        }
+        return (int)strlen(text);
+}
+
 void emit_float(Buffer *b, double v)
 {
         char text[40];
@@ -120,9 +132,10 @@ void emit_float(Buffer *b, double v)
         comma(b);
         if (!isfinite(v))
                 v = 0;
-        n = snprintf(text, sizeof(text), "%.15g", v);
+        (void)snprintf(text, sizeof(text), "%.15g", v);
         if (strtod(text, NULL) != v)
-                n = snprintf(text, sizeof(text), "%.17g", v);
+                (void)snprintf(text, sizeof(text), "%.17g", v);
+        n = write_point(text);
         if (!strpbrk(text, ".e"))
                 n += snprintf(text + n, sizeof(text) - (size_t)n, ".0");
         buffer_append(b, text, (size_t)n);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/hashtable.h"
@@ -99,6 +100,7 @@ static int worker_new(Worker **ret, const WorkerOptions *options)
 
         if (!w)
                 return -ENOMEM;
+        w->pid = getpid();
         w->control = options->control;
         w->sentinel = options->sentinel;
         w->module = options->module;

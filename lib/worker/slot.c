@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/utf8.h"
 #include "io.brood.Worker.h"
 #include "varlink/json.h"
 
@@ -26,7 +28,9 @@ enum {
         HOLD_USEC = 100,
         QUICK_USEC = 20,
         MAX_KEPT = 64 * 1024,
-        MAX_HELD = 8
+        MAX_HELD = 8,
+        MAX_WORDS = 16 * 1024,
+        MAX_ESCAPED_WORDS = 6 * MAX_WORDS
 };
 
 /* --- sending --- */
@@ -94,12 +98,21 @@ static int report_output(void *context, int stream, Slice bytes)
         return worker_slot_flush(s);
 }
 
+/* What it says of its failure, cut where that is very long. */
+static Slice failure_words(const BroodJob *job)
+{
+        Slice text = slice_of(job->message ? job->message : "the handler failed");
+
+        if (!json_is_text(text))
+                return SLICE("the handler failed (its words are not UTF-8)");
+        if (text.len > MAX_WORDS)
+                text.len = utf8_cut(text.data, MAX_WORDS);
+        return text;
+}
+
 static void write_failure(WorkerSlot *s, BroodJob *job)
 {
-        const char *message = job->message ? job->message : "the handler failed";
-        Slice text = json_is_text(slice_of(message))
-                             ? slice_of(message)
-                             : SLICE("the handler failed (its words are not UTF-8)");
+        Slice text = failure_words(job);
         char *details = job->details ? json_dumps(job->details, JSON_COMPACT) : NULL;
         Buffer *b;
 
@@ -112,7 +125,8 @@ static void write_failure(WorkerSlot *s, BroodJob *job)
                 if (job->kind)
                         emit_string_member(b, "kind", slice_of(job->kind));
                 emit_bool_member(b, "retry", job->retry);
-                if (details && details[0] == '{')
+                if (details && details[0] == '{' &&
+                    strlen(details) < job->max_result - MIN(job->max_result, MAX_ESCAPED_WORDS))
                         emit_raw_member(b, "details", slice_of(details));
         }
         varlink_reply_end(s->call, false);
@@ -245,11 +259,22 @@ static void answer_recalled(WorkerSlot *s, VarlinkCall *call)
         pthread_mutex_unlock(&s->out_lock);
 }
 
+/* A fork that returns from a handler would read and answer what is its parent's. */
+static void end_if_forked(const WorkerSlot *s)
+{
+        if (getpid() == s->worker->pid)
+                return;
+        fprintf(stderr, "<4>a fork of worker %s has returned from its handler\n", s->worker->name);
+        (void)fflush(stderr);
+        _exit(1);
+}
+
 void worker_slot_finish(WorkerSlot *s, HandlerSpeed *speed, usec_t began)
 {
         BroodJob *job = &s->job;
         usec_t took;
 
+        end_if_forked(s);
         job_end_output(job);
         leave(s);
         took = clock_monotonic() - began;

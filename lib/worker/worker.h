@@ -62,6 +62,7 @@ typedef struct WorkerSlot {
 } WorkerSlot;
 
 typedef struct Worker {
+        pid_t pid;
         int control, sentinel;
         const BroodModule *module;
         size_t max_message;
