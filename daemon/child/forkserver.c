@@ -19,6 +19,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,7 +293,7 @@ static int try_module(const Preparation *p, Buffer *names)
         ssize_t n;
         pid_t pid;
 
-        if (pipe2(ends, 0) < 0)
+        if (pipe2(ends, O_CLOEXEC) < 0)
                 give_up("no pipe");
         pid = fork();
         if (pid == 0) {
@@ -475,7 +476,8 @@ static int take_stdin(Preparation *p)
         given = json_loadf(stdin, 0, NULL);
         p->settings = json_object_get(given, "settings");
         json_array_foreach(json_object_get(given, "environment"), i, one)
-                (void)putenv((char *)json_string_value(one));
+                if (json_is_string(one) && strchr(json_string_value(one), '='))
+                        (void)putenv((char *)json_string_value(one));
         return given ? 0 : -EINVAL;
 }
 
@@ -493,11 +495,24 @@ static int look_at(const BroodModule **module, Preparation *p, char **wanted, ch
         return r < 0 || !p->concurrency ? r : module_check_concurrency(p, *module, error, size);
 }
 
+/* What the code of others prints is no handler. Returns what was our stdout, or -errno. */
+static int keep_stdout(void)
+{
+        AUTO(fd_close) int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        AUTO(fd_close) int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        if (out < 0 || nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0)
+                return -errno;
+        return MOVE_FD(out);
+}
+
 static int check_module(char **words)
 {
-        char error[1024], *ids, *model, *handlers[MOST_CHECKED] = { NULL };
+        char error[1024] = "no place for its output", *handlers[MOST_CHECKED] = { NULL };
+        char *ids, *model;
         const BroodModule *module;
         Preparation p;
+        int out;
 
         if (!take_option(&words, "--check"))
                 return usage();
@@ -510,12 +525,13 @@ static int check_module(char **words)
                 return usage();
         take_model(&p, model, handlers);
         p.module = words[0];
-        if (look_at(&module, &p, words + 1, handlers, error, sizeof(error)) < 0) {
+        out = keep_stdout();
+        if (out < 0 || look_at(&module, &p, words + 1, handlers, error, sizeof(error)) < 0) {
                 fprintf(stderr, "%s\n", error);
                 return 1;
         }
         for (const BroodHandler *h = module->handlers; h->name; h++)
-                puts(h->name);
+                dprintf(out, "%s\n", h->name);
         return 0;
 }
 
@@ -534,6 +550,8 @@ int main(int argc, char **argv)
                 list_in_child(&s.preparation, &names);
         else
                 load_here(&s, &names);
+        if (buffer_len(&names) > FORKER_TEXT_MAX)
+                give_up("the module has more handlers than their names have room (64 KB)");
         open_nursery(&s);
         (void)prctl(PR_SET_PDEATHSIG, 0);
         tell(&(ForkerEvent){ .kind = FORKER_READY }, buffer_bytes(&names), -1);

@@ -34,6 +34,13 @@ static bool offers(const BroodModule *module, const char *name)
 /* Of a module that knows nothing of what came later. */
 #define LEAST_SIZE offsetof(BroodModule, offer)
 
+static bool has_offer(const BroodModule *module)
+{
+        return module->abi == BROOD_MODULE_ABI &&
+               module->size >= offsetof(BroodModule, offer) + sizeof(module->offer) &&
+               module->offer;
+}
+
 static int check_table(const BroodModule *module, const char *path, char *error, size_t size)
 {
         if (module->abi != BROOD_MODULE_ABI && module->abi != 1)
@@ -44,7 +51,7 @@ static int check_table(const BroodModule *module, const char *path, char *error,
                               "%s: its brood_module has %u bytes, at least %zu are needed", path,
                               module->size, LEAST_SIZE);
         if (!module->name || (module->handlers && !module->handlers[0].name) ||
-            (!module->handlers && (module->size <= LEAST_SIZE || !module->offer)))
+            (!module->handlers && !has_offer(module)))
                 return refuse(error, size, "%s: its brood_module has no name or no handlers", path);
         return 0;
 }

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "process/capabilities.h"
+#include "process/forker.h"
 
 /* Who serves a handler, to find two that do. */
 typedef struct Served {
@@ -158,6 +159,10 @@ static bool load_module(const char *module, const PoolSettings *pool, char *name
                         return false;
         good = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
         read_file(good ? out : err, names, size);
+        if (good && !*names) {
+                (void)snprintf(names, size, "loading %s ends without a word", module);
+                return false;
+        }
         if (!good && !*names && WIFSIGNALED(wait_status))
                 (void)snprintf(names, size, "loading %s ends in %s", module,
                                strsignal(WTERMSIG(wait_status)));
@@ -231,7 +236,7 @@ static void check_wanted(Check *check, const PoolSettings *pool, const char *off
 
 static void check_pool(Check *check, const PoolSettings *pool)
 {
-        char offered[8192] = "", path[4096];
+        char offered[FORKER_TEXT_MAX + 1] = "", path[4096];
 
         /* from outside: the libraries that it finds are ours */
         (void)snprintf(path, sizeof(path), "%s%s",

@@ -296,6 +296,50 @@ def fork():
 @handler
 def settled(): return dict(settings)
 
+keep = []
+
+@handler
+def haunt(*, job):  # its thread says things when it is over
+    def talk():
+        for _ in range(200):
+            job.progress(0.25)
+            job.output("secret\\n")
+            time.sleep(0.005)
+    threading.Thread(target=talk, daemon=True).start()
+
+@handler
+def fork_and_return():
+    return {"child": os.fork() == 0}
+
+@handler
+def shout(how):
+    if how == "words":
+        raise ValueError("x" * (20 << 20))
+    if how == "details":
+        raise NoRetry("x", {"a": "x" * (20 << 20)})
+    if how == "list":
+        raise Retry("x", [1, 2])
+    class Mute(Exception):
+        def __str__(self):
+            raise OSError("no")
+    raise Mute
+
+@handler
+async def aleave():
+    sys.exit(7)
+
+@handler
+async def astop():
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+    await asyncio.sleep(0.05)
+
+@handler
+async def astray():
+    raise asyncio.CancelledError
+
+@handler
+def anything(**args): return {"n": len(args)}
+
 @handler
 def close_stdout():
     sys.stdout.close()
@@ -395,6 +439,158 @@ def test_streams_may_be_closed():
             job = d.run("bug", max_attempts=1)
             assert job["attempts"][0]["error"].startswith("IndexError"), job
             assert d.pool_status("work")["deaths"] == 0
+
+
+def kinds_of_workers(path):
+    """python.so in all its models, and a program of its own: pool texts."""
+    names = re.findall(r"^(?:async )?def (\w+)\(", JOBS, re.M)
+    for keys in MODELS.values():
+        yield work(path, **keys)
+    yield pool(" ".join(n for n in names if n not in ("bye", "talk")),
+               command="%s -m brood.worker %s" % (PYTHON, path), min_workers=1, spare_workers=0,
+               backoff="10ms", process=environment())
+
+
+def test_what_others_say_is_not_a_jobs():
+    """A thread that outlives its job is not heard, also while another one runs there."""
+    with file_of(JOBS) as path:
+        for text in kinds_of_workers(path):
+            with Daemon({"work": text}) as d, d.connect() as c:
+                result(d, "haunt")
+                c.send("Submit", {"job": {"handler": "anap", "args": {"seconds": 0.3}}}, more=True)
+                heard = ""
+                while True:
+                    message = c.receive_message()
+                    heard += str(message)
+                    if not message.get("continues"):
+                        break
+                assert "succeeded" in heard, heard
+                assert "0.25" not in heard and "secret" not in heard, heard
+                assert d.pool_status("work")["deaths"] == 0
+
+
+def test_a_fork_that_returns_ends():
+    """It answers nothing, and takes no job of its parent's."""
+    with file_of(JOBS) as path:
+        for text in list(kinds_of_workers(path))[::3]:  # interpreters have no forks
+            with Daemon({"work": text}) as d:
+                for n in range(5):
+                    assert result(d, "fork_and_return") == {"child": False}
+                    assert result(d, "anything", {str(i): 0 for i in range(n)}) == {"n": n}
+                d.wait_log("a fork of .*worker .*has returned from its handler")
+                assert d.pool_status("work")["deaths"] == 0
+
+
+def test_failures_of_many_words():
+    """They are cut, and no worker dies of them."""
+    with file_of(JOBS) as path:
+        for text in kinds_of_workers(path):
+            with Daemon({"work": text}) as d:
+                for how, words in [("words", "ValueError: xxx"), ("details", "x"), ("list", "x"),
+                                   ("mute", "Mute: (what it says can not be had: OSError)")]:
+                    job = d.run("shout", {"how": how}, max_attempts=1)
+                    attempt = job["attempts"][0]
+                    assert attempt["outcome"] == "error", (how, str(job)[:500])
+                    assert attempt["error"].startswith(words), (how, attempt["error"][:200])
+                    assert len(attempt["error"]) < 10000 and len(str(job)) < 1 << 20, how
+                assert job["result"]["exception"] == "Mute"
+                job = d.run("shout", {"how": "list"}, max_attempts=1)
+                assert job["result"] == {"details": [1, 2]}, job
+
+
+def test_ends_within_a_loop():
+    """sys.exit() ends the worker there, too; a loop that is stopped goes on; a CancelledError that
+    nobody sent is a failure."""
+    with file_of(JOBS) as path:
+        for text in kinds_of_workers(path):
+            with Daemon({"work": text}) as d:
+                attempt = d.run("aleave", max_attempts=1)["attempts"][0]
+                assert attempt["exit_status"] == 7, attempt
+                if "Concurrency=thread" in text:
+                    result(d, "astop")
+                assert result(d, "anap", {"seconds": 0.01}) == {"slept": 0.01}
+                job = d.run("astray", max_attempts=1)
+                assert job["state"] == "failed" and "nobody had asked" in \
+                    job["attempts"][0]["error"], job
+
+
+def test_arguments_that_are_nested_too_deep():
+    with file_of(JOBS) as path:
+        for text in kinds_of_workers(path):
+            with Daemon({"work": text}) as d, d.connect() as c:
+                args = "".join(['{"a":'] * 1500 + ["{}"] + ["}"] * 1500)
+                c.send_raw(b'{"method":"io.brood.Submit","parameters":{"wait":true,"job":{'
+                           b'"handler":"anything","args":%s}}}\0' % args.encode())
+                raw = c.receive_raw()
+                assert b"nested too deep" in raw and b'"failed"' in raw, raw[-2000:]
+                assert result(d, "noop") == {}
+                assert d.pool_status("work")["deaths"] == 0
+
+
+def test_a_comma_for_a_point():
+    """A locale that the code sets does not reach what is told."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = directory + "/de_DE.UTF-8"
+        made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", place],
+                              capture_output=True, timeout=slow(60))
+        unless(os.path.exists(place + "/LC_NUMERIC"), "no locale can be made: %s" % made.stderr)
+        os.chmod(directory, 0o755)
+        code = JOBS + "import locale\nlocale.setlocale(locale.LC_ALL, 'de_DE.UTF-8')\n"
+        with served(code, variables=["LOCPATH=" + directory]) as d:
+            assert result(d, "steps", {"n": 3})["attempt"] == 1
+            assert d.pool_status("work")["deaths"] == 0
+
+
+def test_threads_that_nobody_waits_for():
+    """They do not crash a worker that leaves."""
+    code = JOBS + """
+import hashlib, ssl
+def churn():
+    while True:
+        ssl.create_default_context()
+        hashlib.sha256(b"x" * 4096).hexdigest()
+@prepare
+def begin(given):
+    for _ in range(4):
+        threading.Thread(target=churn, daemon=True).start()
+"""
+    with served(code) as d:
+        for _ in range(6):
+            pid = d.pids()[0]
+            result(d, "noop")
+            d.call("RestartPool", pool="work")
+            until(lambda pid=pid: pid not in d.pids(), "the old one is gone")
+        d.wait_log("ended with status 0")
+        assert "SIGSEGV" not in d.log() and "SIGABRT" not in d.log(), d.log()
+
+
+def test_names_of_handlers():
+    for name in "a\\0b", "a\\nb", "a b", " ":
+        with file_of("@handler('%s')\ndef f(): pass\n" % name) as path:
+            for status, words in refusal(work(path)):
+                assert status == 1 and "the name of a handler is a word, not" in words, words
+    code = "for i in range(400):\n    handler(lambda: None, name='handler_of_a_long_name_%d' % i)\n"
+    with file_of(code) as path, \
+            Daemon({"work": work(path, handlers="handler_of_a_long_name_399")}) as d:
+        out = subprocess.run([CLI, "check-config", d.path("config")], capture_output=True,
+                             text=True, timeout=slow(20), env=d.environment())
+        assert out.returncode == 0, out
+        assert result(d, "handler_of_a_long_name_399") == {}
+
+
+def test_what_is_printed_at_the_import():
+    """Once, by the fork server; and no handler in a check."""
+    code = "os.system('echo loading')\nprint('imported')\n@handler\ndef f(): pass\n"
+    with file_of(code) as one, file_of(code.replace("def f", "def g")) as two:
+        with Daemon({"one": work(one, min_workers=2), "two": work(two)}) as d:
+            out = subprocess.run([CLI, "check-config", d.path("config")], capture_output=True,
+                                 text=True, timeout=slow(20), env=d.environment())
+            assert out.returncode == 0 and "2 handlers" in out.stderr, out
+            result(d, "f")
+            assert d.log().count("imported") <= 2, d.log()
+    with file_of("os._exit(0)\n") as path:
+        for status, words in refusal(work(path)):
+            assert status == 1, words
 
 
 def test_sys_exit_ends_the_worker():

@@ -29,7 +29,7 @@ static void drop_thrown(void)
 /* call(slot, handler, job): handler(job), which may be interrupted. */
 static PyObject *call(PyObject *self, PyObject *args)
 {
-        PyObject *handler, *job, *result;
+        PyObject *handler, *job, *checked, *result;
         unsigned number;
         Slot *s;
 
@@ -39,7 +39,9 @@ static PyObject *call(PyObject *self, PyObject *args)
         if (!s)
                 return PyErr_Format(PyExc_ValueError, "there is no slot %u", number);
         s->open = job;
-        result = PyObject_CallOneArg(handler, job);
+        checked = PyObject_CallMethod(job, "check", NULL); /* nobody told it before */
+        result = checked ? PyObject_CallOneArg(handler, job) : NULL;
+        Py_XDECREF(checked);
         s->open = NULL;
         drop_thrown();
         return result;
@@ -98,31 +100,37 @@ static PyObject *cancelled(PyObject *self, PyObject *args)
         return Py_BuildValue("z", reason);
 }
 
-/* progress(slot, fraction) and output(slot, stream, bytes). The lock is kept: that is what keeps
- * the job, too, and the supervisor reads at once. */
+/* The job, if it is still that of this run. */
+static BroodJob *job_of_run(unsigned number, unsigned run)
+{
+        return job_at(number) && slot_at(number)->run == run ? job_at(number) : NULL;
+}
+
+/* progress(slot, run, fraction) and output(slot, run, stream, bytes). The lock is kept: that is
+ * what keeps the job, too, and the supervisor reads at once. */
 static PyObject *progress(PyObject *self, PyObject *args)
 {
-        unsigned number;
+        unsigned number, run;
         double fraction;
 
-        if (!PyArg_ParseTuple(args, "Id", &number, &fraction))
+        if (!PyArg_ParseTuple(args, "IId", &number, &run, &fraction))
                 return NULL;
-        if (job_at(number))
-                (void)brood_job_progress(job_at(number), fraction);
+        if (job_of_run(number, run))
+                (void)brood_job_progress(job_of_run(number, run), fraction);
         Py_RETURN_NONE;
 }
 
 static PyObject *output(PyObject *self, PyObject *args)
 {
-        unsigned number;
+        unsigned number, run;
         const char *bytes;
         Py_ssize_t size;
         int stream;
 
-        if (!PyArg_ParseTuple(args, "Iiy#", &number, &stream, &bytes, &size))
+        if (!PyArg_ParseTuple(args, "IIiy#", &number, &run, &stream, &bytes, &size))
                 return NULL;
-        if (job_at(number))
-                (void)brood_job_output(job_at(number), stream, bytes, (size_t)size);
+        if (job_of_run(number, run))
+                (void)brood_job_output(job_of_run(number, run), stream, bytes, (size_t)size);
         Py_RETURN_NONE;
 }
 

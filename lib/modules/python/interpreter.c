@@ -8,9 +8,12 @@
 #include "python.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,8 +147,10 @@ static int make_handlers(PyObject *names)
                 const char *name = PyUnicode_AsUTF8(PyList_GetItem(names, i));
                 char *copy = name ? strdup(name) : NULL;
 
-                if (!copy)
-                        return brood_refuse("handler %d has a name that is no UTF-8", (int)i);
+                if (!copy) {
+                        PyErr_Clear();
+                        return brood_refuse("no memory for the name of handler %d", (int)i);
+                }
                 python.handlers[i] = (BroodHandler){ .name = copy, .run = run_job };
                 python.n_handlers++;
         }
@@ -205,6 +210,19 @@ static int make_interpreter(Interpreter *in)
         return 0;
 }
 
+/* In the child of try_interpreter(). */
+__attribute__((noreturn)) static void try_here(int to)
+{
+        Interpreter in = { NULL };
+        int r;
+
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        r = make_interpreter(&in);
+        if (r)
+                dprintf(to, "%s", brood_refusal());
+        _exit(r);
+}
+
 /* Whether the user's code, and what it imports, can be had in a further interpreter: tried in a
  * child, so that nothing of it stays. */
 static int try_interpreter(void)
@@ -214,17 +232,11 @@ static int try_interpreter(void)
         pid_t pid;
         ssize_t n;
 
-        if (pipe(ends) < 0)
+        if (pipe2(ends, O_CLOEXEC) < 0)
                 return brood_refuse("no pipe to try an interpreter");
         pid = fork();
-        if (pid == 0) {
-                Interpreter in = { NULL };
-                int r = make_interpreter(&in);
-
-                if (r)
-                        dprintf(ends[1], "%s", brood_refusal());
-                _exit(r);
-        }
+        if (pid == 0)
+                try_here(ends[1]);
         close(ends[1]);
         n = read(ends[0], words, sizeof(words) - 1);
         close(ends[0]);
@@ -264,9 +276,11 @@ static int import_here(void)
                 return refuse(&python.main);
         r = make_handlers(names);
         Py_DECREF(names);
+        if (r)
+                return r;
         frozen = PyObject_CallMethod(python.main.module, "freeze", NULL);
         Py_XDECREF(frozen);
-        return frozen ? r : refuse(&python.main);
+        return frozen ? 0 : refuse(&python.main);
 }
 
 int interpreter_start(const json_t *settings)
@@ -297,7 +311,8 @@ static PyObject *strings_of(const json_t *settings)
         json_t *value;
 
         json_object_foreach((json_t *)settings, key, value) {
-                PyObject *text = dict ? PyUnicode_FromString(json_string_value(value)) : NULL;
+                const char *bytes = json_string_value(value);
+                PyObject *text = dict && bytes ? PyUnicode_FromString(bytes) : NULL;
 
                 if (!text || PyDict_SetItemString(dict, key, text) < 0)
                         Py_CLEAR(dict);
@@ -388,9 +403,20 @@ static void leave(const Interpreter *in)
         (void)PyEval_SaveThread();
 }
 
+/* What runs beside us (threads that nobody waits for) would find the libraries taken apart by
+ * exit(). */
+static void end_process(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        (void)fflush(NULL);
+        _exit(0);
+#endif
+}
+
 void interpreter_leave(void)
 {
         for (unsigned i = 0; python.others && i < python.n_slots; i++)
                 leave(&python.others[i]);
         leave(&python.main);
+        end_process();
 }

@@ -30,6 +30,7 @@ typedef struct Slot {
         PyThreadState *thread; /* of the slot's thread; NULL: it has not run yet */
         unsigned long ident;   /* CPython's name of that thread */
         BroodJob *job;         /* NULL: none. This and the next: with the lock of `in` */
+        unsigned run;          /* its number in this slot, so that what others say is not its */
         PyObject *open;        /* the Job that may be interrupted now; borrowed, only to compare */
 } Slot;
 

@@ -10,7 +10,8 @@
 
 /* --- the slot's thread --- */
 
-static void enter(Slot *s)
+/* Returns false if there is no memory for what CPython keeps of a thread. */
+static bool enter(Slot *s)
 {
         if (!s->thread) {
                 bool is_main = pthread_equal(pthread_self(), python.main_thread);
@@ -18,7 +19,9 @@ static void enter(Slot *s)
                 s->thread = is_main ? s->in->thread : PyThreadState_New(s->in->state);
                 s->ident = PyThread_get_thread_ident();
         }
-        PyEval_RestoreThread(s->thread);
+        if (s->thread)
+                PyEval_RestoreThread(s->thread);
+        return s->thread != NULL;
 }
 
 static PyObject *handler_of(const Slot *s, const BroodJob *job)
@@ -43,7 +46,7 @@ static PyObject *call(const Slot *s, const BroodJob *job)
                 return PyErr_Format(PyExc_LookupError, "no handler %s", brood_job_handler(job));
         }
         args = brood_job_args_bytes(job, &size);
-        return PyObject_CallFunction(s->in->run, "IOssis#N", brood_job_slot(job), handler,
+        return PyObject_CallFunction(s->in->run, "IIOssis#N", brood_job_slot(job), s->run, handler,
                                      brood_job_handler(job), brood_job_id(job),
                                      brood_job_attempt(job), args, (Py_ssize_t)size, time);
 }
@@ -91,7 +94,11 @@ int run_job(BroodJob *job)
         int r;
 
         turns_enter();
-        enter(s);
+        if (!enter(s)) {
+                turns_leave();
+                return brood_job_fail(job, 1, NULL, "no memory for a thread of Python");
+        }
+        s->run++;
         s->job = job;
         answer = call(s, job);
         r = answer_with(job, answer);
@@ -125,6 +132,10 @@ static void *tell_of_end(void *context)
         Ending *e = context;
         PyThreadState *mine = PyThreadState_New(e->slot->in->state);
 
+        if (!mine) { /* it is not heard */
+                free(e);
+                return NULL;
+        }
         PyEval_RestoreThread(mine);
         if (is_there(e)) {
                 PyObject *done = PyObject_CallFunction(e->slot->in->cancel, "Is",

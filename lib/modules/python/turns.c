@@ -36,7 +36,7 @@ static void *take_turns(void *context)
         PyThreadState *mine = PyThreadState_New(in->state);
         const struct timespec turn = { .tv_nsec = TURN_NSEC };
 
-        for (;;) {
+        while (mine) {
                 wait_for_several();
                 (void)nanosleep(&turn, NULL);
                 PyEval_RestoreThread(mine);

@@ -22,7 +22,8 @@ from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple, Union
 import _brood  # type: ignore[import]  # python.so itself
 
 from . import Cancelled, Job, _settings
-from ._handlers import (HANDLERS, SETUP, Failure, Handler, encode, failure_of, result_text)
+from ._handlers import (HANDLERS, SETUP, Failure, Handler, encode, failure_of, flush,
+                        result_text)
 from ._load import load
 from ._loops import Loops
 
@@ -41,6 +42,9 @@ Answer = Union[bytes, Tuple[bytes, Optional[bytes], bool, bool]]
 
 def offer(names: str) -> List[str]:
     """Imports what Import= says. Returns the names of the handlers."""
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     for name in names.split():
         load(name)
     if not HANDLERS:
@@ -52,13 +56,14 @@ def offer(names: str) -> List[str]:
 def freeze() -> None:
     """What is there now is not looked through by the collector again, which would write to memory
     that forks share."""
+    flush(sys.stdout, sys.stderr)  # what is unsaid would be said by every fork
     gc.collect()
     gc.freeze()
 
 
 def why(error: BaseException) -> str:
     """An exception of an import in one line: where in the user's file, what, and where deeper."""
-    what = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
+    what = traceback.format_exception_only(type(error), error)[-1].strip().splitlines()[0]
     if isinstance(error, SyntaxError):
         return "%s:%s: %s" % (error.filename, error.lineno, what)
     places = ["%s:%s" % (f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)
@@ -72,15 +77,11 @@ def prepare(settings: Dict[str, str], slots: List[int], own_loops: bool, signals
     """In the worker, for slots of this interpreter. `own_loops`: they do not share one; `signals`:
     the handler of slot 0 can be interrupted by one."""
     for slot in slots:
-        listeners[slot] = Listener(slot)
         interrupts[slot] = interrupter(slot)
         if own_loops:
             loops[slot] = Loops()
     _settings.clear()
     _settings.update(settings)
-    for stream in sys.stdout, sys.stderr:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
     if signals:
         signal.signal(signal.SIGURG, on_signal)
     for function in SETUP:
@@ -91,54 +92,50 @@ def prepare(settings: Dict[str, str], slots: List[int], own_loops: bool, signals
 # --- jobs ---
 
 class Listener:
-    """To whom the jobs of a slot say how far they are."""
+    """To whom a run says how far it is. A thread of its that outlives it is not heard."""
 
-    def __init__(self, slot: int) -> None:
-        self.slot = slot
+    __slots__ = ("slot", "run")
+
+    def __init__(self, slot: int, run: int) -> None:
+        self.slot, self.run = slot, run
 
     def progress(self, fraction: float) -> None:
-        _brood.progress(self.slot, fraction)
+        _brood.progress(self.slot, self.run, fraction)
 
     def output(self, stream: str, data: Union[str, bytes]) -> None:
         if isinstance(data, str):
             data = data.encode(errors="surrogateescape")
-        _brood.output(self.slot, 1 if stream == "stdout" else 2, data)
+        _brood.output(self.slot, self.run, 1 if stream == "stdout" else 2, data)
 
 
 def interrupter(slot: int) -> Callable[[Job], None]:
     return lambda job: interrupt(slot, job)
 
 
-listeners: Dict[int, Listener] = {}
 interrupts: Dict[int, Callable[[Job], None]] = {}
 
 
-def flush(*streams: Any) -> None:
-    """A handler may have closed or replaced them."""
-    for stream in streams:
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass
-
-
-def run(slot: int, handler: Handler, name: str, id: str, attempt: int, args: str,
+def run(slot: int, number: int, handler: Handler, name: str, id: str, attempt: int, text: str,
         usec_left: Optional[int]) -> Answer:
-    job = Job(id, attempt, name, scan(args, 0)[0], usec_left, listeners[slot])
+    """`number`: of this run in its slot."""
+    try:
+        args = scan(text, 0)[0]
+    except RecursionError:
+        return fail(Failure("the arguments are nested too deep for Python", False, bad=True))
+    job = Job(id, attempt, name, args, usec_left, Listener(slot, number))
     current[slot] = job
     job.reason = _brood.cancelled(slot)
     try:
         if handler.is_async:
             result = loops.get(slot, shared).run(handler, job, not loops)
         elif handler.interrupt:
-            job.check()
-            job._hook = interrupts[slot]
+            job._hook = interrupts[slot]  # and then call() looks whether it has come before
             result = _brood.call(slot, handler, job)
         else:
             result = handler(job)
         return result_text(result)
     except (Cancelled, Exception) as error:
-        return fail(failure_of(error))
+        return fail(failure_of(error, job))
     except BaseException as error:
         end(error)
     finally:

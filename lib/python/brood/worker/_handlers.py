@@ -68,6 +68,8 @@ SETUP: List[Callable[[Dict[str, Any]], Any]] = []
 
 
 def register(function: Callable[..., Any], name: str, interrupt: bool) -> Callable[..., Any]:
+    if not isinstance(name, str) or not name.isprintable() or name.split() != [name]:
+        raise ValueError("the name of a handler is a word, not %r" % (name,))
     if name in HANDLERS:
         raise ValueError("there are two handlers of the name %s" % name)
     HANDLERS[name] = Handler(function, interrupt)
@@ -122,7 +124,20 @@ def result_text(result: Any) -> bytes:
     return text
 
 
+# --- what they say ---
+
+def flush(*streams: Any) -> None:
+    """A handler may have closed or replaced them."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
 # --- what they raise ---
+
+MAX_WORDS, MAX_TRACEBACK, MAX_DETAILS = 4096, 65536, 1 << 20  # characters that are told
 
 class Failure(NamedTuple):
     """Of an attempt. `bad`: the arguments were wrong."""
@@ -133,22 +148,49 @@ class Failure(NamedTuple):
     bad: bool = False
 
 
-def failure_of(error: BaseException) -> Failure:
+def words_of(error: BaseException) -> str:
+    try:
+        return cut(str(error), MAX_WORDS)
+    except Exception as another:
+        return "(what it says can not be had: %s)" % type(another).__name__
+
+
+def cut(text: str, most: int) -> str:
+    """What is in its middle is the least interesting."""
+    if len(text) <= most:
+        return text
+    return "%s\n[... %d characters ...]\n%s" % (text[:most // 2], len(text) - most,
+                                                text[-most // 2:])
+
+
+def failure_of(error: BaseException, job: Job) -> Failure:
     """What an exception that left a handler says."""
+    if isinstance(error, Cancelled) and job.reason is None:
+        return Failure("the handler raised Cancelled, and nobody had asked for its end")
     if isinstance(error, Cancelled):
         words, kind = KINDS.get(error.reason, KINDS["cancel"])
         return Failure(words, True, kind)
     if isinstance(error, BadArguments):
-        return Failure(str(error), False, None, None, True)
+        return Failure(words_of(error), False, None, None, True)
     if isinstance(error, NoResult):
-        return Failure(str(error), False, "result")
+        return Failure(words_of(error), False, "result")
     if isinstance(error, _Failure):
-        try:
-            encode(error.details)
-            return Failure(str(error), error.retry, None, error.details)
-        except (TypeError, ValueError, RecursionError):
-            return Failure(str(error), error.retry, None, {"details": repr(error.details)})
+        return Failure(words_of(error), error.retry, None, details_of(error.details))
     return failure_of_bug(error)
+
+
+def details_of(details: Any) -> Optional[Dict[str, Any]]:
+    if details is None or details == {}:
+        return None
+    try:
+        if len(encode(details)) <= MAX_DETAILS:
+            return details if isinstance(details, dict) else {"details": details}
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        return {"details": cut(repr(details), MAX_TRACEBACK)}
+    except Exception:
+        return None
 
 
 def failure_of_bug(error: BaseException) -> Failure:
@@ -158,11 +200,11 @@ def failure_of_bug(error: BaseException) -> Failure:
     while inner and inner.tb_frame.f_globals.get("__package__") == __package__:
         inner = inner.tb_next  # not where we called it
     import traceback
-    text = "".join(traceback.format_exception(type(error), error, inner))
+    text = cut("".join(traceback.format_exception(type(error), error, inner)), 2 * MAX_TRACEBACK)
     try:
         sys.stderr.write(text)
     except (AttributeError, OSError, ValueError):  # a handler may have closed or replaced it
         pass
-    words = str(error)
+    words = words_of(error)
     return Failure("%s: %s" % (name, words) if words else name, True, None,
-                   {"exception": name, "traceback": text})
+                   {"exception": name, "traceback": cut(text, MAX_TRACEBACK)})

@@ -25,7 +25,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .. import _wire
 from . import Cancelled, Job, _piece, _settings
-from ._handlers import (HANDLERS, SETUP, SUSPECT, Failure, Handler, encode, failure_of,
+from ._handlers import (HANDLERS, SETUP, SUSPECT, Failure, Handler, encode, failure_of, flush,
                         look_closer, result_text)
 from ._loops import Loops
 
@@ -66,6 +66,24 @@ def error_text(name: str, parameters: Dict[str, Any]) -> bytes:
 
 # --- connections ---
 
+class Voice:
+    """To whom a run says how far it is. A thread of its that outlives it is not heard."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.over = False  # under the connection's lock
+
+    def progress(self, fraction: float) -> None:
+        self.connection.say(self, {"progress": fraction})
+
+    def output(self, stream: str, data: Union[str, bytes]) -> None:
+        self.connection.say(self, {"output": _piece(stream, data)})
+
+    def end(self) -> None:
+        with self.connection.lock:
+            self.over = True
+
+
 class Connection:
     """One socket of the supervisor, served by one thread."""
 
@@ -90,7 +108,13 @@ class Connection:
             for text in splitter.feed(data):
                 if self.server.leaving:
                     break  # unanswered, and so not begun: the supervisor takes it back
-                self.on_message(decode(text.decode()))
+                try:
+                    message = decode(text.decode())
+                except RecursionError:  # only arguments can be like that
+                    self.reply(failure_text(Failure("the arguments are nested too deep for Python",
+                                                    False, bad=True)))
+                    continue
+                self.on_message(message)
             self.flush()
 
     @property
@@ -108,30 +132,25 @@ class Connection:
             self.unsent.clear()
             self.send(data)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, voice: Optional[Voice] = None) -> None:
         try:
             with self.lock:
-                self.socket.sendall(data)
+                if voice is None or not voice.over:
+                    self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             os._exit(0)  # nobody is there any more
 
-    def say(self, parameters: Dict[str, Any]) -> None:
+    def say(self, voice: Voice, parameters: Dict[str, Any]) -> None:
         """What a run says before its answer. An interrupt would cut the message: it waits."""
         text = encode({"parameters": parameters, "continues": True}).encode() + b"\0"
         if threading.get_ident() != self.server.main:
-            self.send(text)
+            self.send(text, voice)
             return
         self.sending = True
         try:
-            self.send(text)
+            self.send(text, voice)
         finally:
             self.sending = False
-
-    def progress(self, fraction: float) -> None:
-        self.say({"progress": fraction})
-
-    def output(self, stream: str, data: Union[str, bytes]) -> None:
-        self.say({"output": _piece(stream, data)})
 
     # --- calls ---
 
@@ -154,10 +173,15 @@ class Connection:
             self.reply(error_text(WORKER + "NoSuchHandler", {"handler": parameters["handler"]}))
             return
         self.flush()
+        voice = Voice(self)
         job = Job(parameters["id"], parameters["attempt"], parameters["handler"],
-                  parameters["args"], parameters.get("timeout_usec"), self if more else None)
+                  parameters["args"], parameters.get("timeout_usec"), voice if more else None)
         answer = self.carry_out(handler, job)
-        sys.stdout.flush()
+        if os.getpid() != self.server.pid:
+            sys.stderr.write("brood.worker: a fork of the worker has returned from its handler\n")
+            os._exit(1)
+        voice.end()
+        flush(sys.stdout)
         self.reply(answer)
 
     def carry_out(self, handler: Handler, job: Job) -> bytes:
@@ -176,7 +200,7 @@ class Connection:
                 server.leave(job)
             text = result_text(result)
         except (Cancelled, Exception) as error:
-            return failure_text(failure_of(error))
+            return failure_text(failure_of(error, job))
         limit = server.max_message - ENVELOPE
         if len(text) > limit:
             return failure_text(Failure("the result has %d bytes, %d are allowed "
@@ -190,6 +214,7 @@ class Server:
     def __init__(self, max_message: int) -> None:
         self.max_message = max_message
         self.main = threading.get_ident()
+        self.pid = os.getpid()
         self.offered: Dict[str, Handler] = {}
         self.prepared = False
         self.leaving = False
