@@ -75,6 +75,8 @@ make_root() {
                 status=$?
                 tail -n 20 "$cache/log" >&2
                 tail -n 20 "$root.new/debootstrap/debootstrap.log" >&2 2>/dev/null || :
+                ! grep -q "^E: \(Failed getting\|Couldn't download\)" "$cache/log" ||
+                        die "$suite is not to be had from $mirror"
                 die "debootstrap of $suite from $mirror: status $status; its log is $cache/log"
         }
         rm -rf "$root.new"/var/cache/apt/* "$root.new"/var/lib/apt/lists/*
