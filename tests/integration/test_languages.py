@@ -1,50 +1,33 @@
 # SPDX-License-Identifier: MIT
 """The workers of lib/examples in Go and in JavaScript, against the daemon and by try-worker."""
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 
+import languages
 from harness import *
 
 CTL = build("daemon", "ctl", "broodctl")
-GO_SOURCE = "/usr/share/gocode/src/github.com/varlink/go/varlink/service.go"
 EXAMPLES = source("lib", "examples")
 
 
-@contextlib.contextmanager
 def go():
     """The command of the worker in Go, built."""
-    unless(shutil.which("go"), "golang-go is not installed")
-    unless(os.path.exists(GO_SOURCE), "golang-github-varlink-go-dev is not installed")
-    with tempfile.TemporaryDirectory() as directory:
-        for path in os.path.join(EXAMPLES, "worker.go"), source("lib", "io.brood.Worker.varlink"):
-            shutil.copy(path, directory)
-        env = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "",
-               "GOCACHE": os.path.join(directory, "cache")}
-        done = subprocess.run(["go", "build", "-o", "worker", "worker.go"], cwd=directory, env=env,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=slow(120))
-        assert done.returncode == 0, done.stdout
-        yield [os.path.join(directory, "worker")]
+    return languages.go(os.path.join(EXAMPLES, "worker.go"),
+                        source("lib", "io.brood.Worker.varlink"))
 
 
-@contextlib.contextmanager
 def javascript():
-    node = shutil.which("nodejs") or shutil.which("node")
-    unless(node, "nodejs is not installed")
-    yield [os.path.realpath(node), os.path.join(EXAMPLES, "worker.js")]
+    return languages.node(os.path.join(EXAMPLES, "worker.js"))
 
 
 def try_worker(command):
     """All checks are passed, with a handler that takes a while and says how far it is."""
     env = {**os.environ, "BROOD_INTERFACE": source("lib", "io.brood.Worker.varlink")}
     done = subprocess.run([CTL, "--json", "try-worker", "--handler=count", '--args={"to": 20}',
-                           "--", *command], stdout=subprocess.PIPE, text=True, env=env,
+                           "--", *command.split()], stdout=subprocess.PIPE, text=True, env=env,
                           timeout=slow(60))
     rows = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0 and all(row["ok"] for row in rows.values()), rows
@@ -53,7 +36,7 @@ def try_worker(command):
 
 def suite(command):
     """Results, progress, cancel, timeout, crash, restart, a killed daemon."""
-    given = pool("count", command=" ".join(command), min_workers=2, spare_workers=0,
+    given = pool("count", command=command, min_workers=2, spare_workers=0,
                  kill_after="%dms" % (slow(2) * 1000), backoff="10ms")
     d = Daemon({"work": given})
     odd = {"to": 0, "text": "ä\U0001f600\n\"", "list": [None, True, 0.5, {"": {}}]}
@@ -92,26 +75,22 @@ def suite(command):
 
 def test_go():
     """lib/examples/worker.go does all that a worker has to."""
-    with go() as command:
-        suite(command)
+    suite(go())
 
 
 def test_go_tried_alone():
     """And try-worker finds no fault in it."""
-    with go() as command:
-        try_worker(command)
+    try_worker(go())
 
 
 def test_javascript():
     """lib/examples/worker.js does all that a worker has to."""
-    with javascript() as command:
-        suite(command)
+    suite(javascript())
 
 
 def test_javascript_tried_alone():
     """And try-worker finds no fault in it."""
-    with javascript() as command:
-        try_worker(command)
+    try_worker(javascript())
 
 
 def test_they_are_short():

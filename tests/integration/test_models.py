@@ -4,7 +4,7 @@ what a slot is, or on who wrote the handler.
 
 MODELS is the table of models, CASES the one of what each has to do; each pair is a test. A worker
 in another language, or another model, is a row of MODELS: the pool has to offer the handlers echo,
-sleep, spin, fail, crash, progress and output as diag.so has them.
+sleep, spin, fail, crash, progress and output as diag.so has them; diag.py, diag.js and diag.go do.
 """
 
 import os
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 
+import languages
 from harness import (HERE, Daemon, build, command_line, diag, pool, refused, slow, source, until,
                      wait_gone)
 from users import ALICE, BOB, Users
@@ -19,7 +20,9 @@ from users import ALICE, BOB, Users
 SLOTS = 4
 PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) \
     else os.path.realpath(sys.executable)
-DIAG_PY = os.path.join(HERE, "diag.py")
+DIAG = os.path.join(HERE, "diag")
+DIAG_PY = DIAG + ".py"
+HANDLERS = "echo sleep spin crash fail progress output"
 
 
 class Model:
@@ -27,7 +30,12 @@ class Model:
     `loop`: and in one thread, so that who does not wait keeps all others waiting."""
 
     def __init__(self, shared, loop=False, **keys):
-        self.shared, self.loop, self.keys = shared, loop, keys
+        self.shared, self.loop, self.given = shared, loop, keys
+
+    @property
+    def keys(self):
+        """Those of the pool's file. A command that has to be built first is a function."""
+        return {name: value() if callable(value) else value for name, value in self.given.items()}
 
     def daemon(self, workers=1, slots=SLOTS, **keys):
         given = {"min_workers": workers if self.shared else workers * slots, **self.keys}
@@ -54,11 +62,13 @@ MODELS = {
     "async": Model(True, True, concurrency="async"),
     "async_spawn": Model(True, True, concurrency="async", start_method="spawn"),
     "python_command": python(False, command="%s -m brood.worker %s" % (PYTHON, DIAG_PY),
-                             handlers="echo sleep spin crash fail progress output"),
+                             handlers=HANDLERS),
     "python": python(False),
     "python_spawn": python(False, start_method="spawn"),
     "python_thread": python(True, concurrency="thread"),
     "python_interpreter": python(True, concurrency="subinterpreter"),
+    "node": Model(False, command=lambda: languages.node(DIAG + ".js"), handlers=HANDLERS),
+    "go": Model(False, command=lambda: languages.go(DIAG + ".go"), handlers=HANDLERS),
 }
 
 
