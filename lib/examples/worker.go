@@ -13,6 +13,7 @@ import (
 )
 
 type object map[string]interface{}
+type worker struct{}
 
 // A handler gets its arguments, may say how far it is, and ends early when ctx is done.
 var handlers = map[string]func(context.Context, object, func(float64)) (object, error){
@@ -28,43 +29,42 @@ var handlers = map[string]func(context.Context, object, func(float64)) (object, 
 
 //go:embed io.brood.Worker.varlink
 var description string
-var running, cancels = sync.Mutex{}, sync.Map{} // a run, and its answer; of runs, by id
-
-type worker struct{}
+var running, cancels = sync.Mutex{}, sync.Map{} // a run, and its answer; of runs, by id and attempt
 
 func (worker) VarlinkGetName() string        { return "io.brood.Worker" }
 func (worker) VarlinkGetDescription() string { return description }
 
 func (worker) VarlinkDispatch(ctx context.Context, c varlink.Call, method string) error {
-	in := struct{ Id, Handler, Handlers, Args interface{} }{}
+	in := struct{ Id, Attempt, Handler, Handlers, Args interface{} }{}
 	_ = c.GetParameters(&in)
 	switch method {
 	case "Prepare":
 		go func() { <-ctx.Done(); os.Exit(0) }() // the supervisor has closed its connection
 		return c.Reply(ctx, object{"handlers": in.Handlers})
 	case "Run":
-		return run(ctx, c, in.Id.(string), in.Handler.(string), in.Args.(map[string]interface{}))
+		return run(ctx, c, [2]interface{}{in.Id, in.Attempt}, in.Args, in.Handler.(string))
 	case "Cancel":
-		if cancel, ok := cancels.Load(in.Id); ok {
-			cancel.(context.CancelFunc)()
-		}
+		cancel, _ := cancels.LoadOrStore([2]interface{}{in.Id, in.Attempt}, func() {})
+		cancel.(func())()
 	case "Leave":
 		defer func() { running.Lock(); os.Exit(0) }()
 	}
 	return c.Reply(ctx, object{})
 }
 
-func run(ctx context.Context, c varlink.Call, id, handler string, args object) error {
+func run(ctx context.Context, c varlink.Call, id, args interface{}, handler string) error {
 	running.Lock()
 	defer running.Unlock()
 	if handlers[handler] == nil {
 		return c.ReplyError(ctx, "io.brood.Worker.NoSuchHandler", object{"handler": handler})
 	}
 	job, cancel := context.WithCancel(ctx)
-	cancels.Store(id, cancel)
+	if _, early := cancels.LoadOrStore(id, (func())(cancel)); early { // its Cancel came first
+		cancel()
+	}
 	more := varlink.Call{Conn: c.Conn, In: c.In, Continues: true}
 	progress := func(fraction float64) { _ = more.Reply(ctx, object{"progress": fraction}) }
-	result, err := handlers[handler](job, args, progress)
+	result, err := handlers[handler](job, args.(map[string]interface{}), progress)
 	cancels.Delete(id)
 	if err != nil {
 		return c.ReplyError(ctx, "io.brood.Worker.HandlerFailed", object{"message": err.Error()})

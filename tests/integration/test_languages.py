@@ -8,6 +8,7 @@ import subprocess
 
 import languages
 from harness import *
+from test_models import cancel_at_once
 
 CTL = build("daemon", "ctl", "broodctl")
 EXAMPLES = source("lib", "examples")
@@ -49,6 +50,7 @@ def suite(command):
     until(lambda: (d.get(id).get("progress") or 0) > 0, "it says how far it is")
     d.call("Cancel", id=id)
     assert d.wait(id)["state"] == "cancelled"
+    cancel_at_once(d, "count", {"to": 10**6})
     job = d.run("count", {"to": 10**6}, timeout_usec=200000, max_attempts=1)
     assert [a["outcome"] for a in job["attempts"]] == ["timeout"], job
     assert d.pool_status("work")["deaths"] == 0, d.log()

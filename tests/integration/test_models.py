@@ -156,6 +156,25 @@ def case_cancel(model):
         assert d.pool_status()["deaths"] == 0
 
 
+def case_cancel_at_once(model):
+    """A cancel that the worker may read before the run is not lost: no signal has to repeat it."""
+    with model.daemon(kill_after="5s") as d:
+        cancel_at_once(d, "sleep", {"seconds": 30})
+
+
+def cancel_at_once(d, handler, args):
+    with d.connect() as c:
+        for _ in range(50):
+            c.send("Submit", {"job": {"handler": handler, "args": args}}, more=True)
+            id = c.receive_message()["parameters"]["id"]
+            d.call("Cancel", id=id)
+            while c.receive_message().get("continues"):
+                pass
+            job = d.get(id)
+            assert job["state"] == "cancelled", job
+            assert attempts(job) in ([], [("cancelled", None)]), job
+
+
 def case_cancel_that_is_not_heard(model):
     """A handler that does not hear: asked, it goes on while others share its worker; by force all
     fall, and each is told why."""
