@@ -48,8 +48,9 @@ class Model:
 
 def python(shared, **keys):
     """Workers of diag.py: within python.so, if not by another way."""
+    keys["settings"] = "Alone=" + ("no" if shared else "yes")
     if "command" not in keys:
-        keys.update(module="python.so", settings="Import=" + DIAG_PY)
+        keys.update(module="python.so", settings=keys["settings"] + "\nImport=" + DIAG_PY)
     return Model(shared, process="Environment=PYTHONPATH=%s PYTHONDONTWRITEBYTECODE=1"
                  % source("lib", "python"), **keys)
 
