@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple, Union
+from typing import Any, Dict, List, NoReturn, Optional, Tuple, Union
 
 import _brood  # type: ignore[import]  # python.so itself
 
@@ -76,10 +76,8 @@ def why(error: BaseException) -> str:
 def prepare(settings: Dict[str, str], slots: List[int], own_loops: bool, signals: bool) -> None:
     """In the worker, for slots of this interpreter. `own_loops`: they do not share one; `signals`:
     the handler of slot 0 can be interrupted by one."""
-    for slot in slots:
-        interrupts[slot] = interrupter(slot)
-        if own_loops:
-            loops[slot] = Loops()
+    for slot in slots if own_loops else ():
+        loops[slot] = Loops()
     _settings.clear()
     _settings.update(settings)
     if signals:
@@ -91,8 +89,9 @@ def prepare(settings: Dict[str, str], slots: List[int], own_loops: bool, signals
 
 # --- jobs ---
 
-class Listener:
-    """To whom a run says how far it is. A thread of its that outlives it is not heard."""
+class Run:
+    """To whom a job says how far it is, and what interrupts it. A thread of its that outlives it is
+    not heard."""
 
     __slots__ = ("slot", "run")
 
@@ -107,12 +106,15 @@ class Listener:
             data = data.encode(errors="surrogateescape")
         _brood.output(self.slot, self.run, 1 if stream == "stdout" else 2, data)
 
-
-def interrupter(slot: int) -> Callable[[Job], None]:
-    return lambda job: interrupt(slot, job)
-
-
-interrupts: Dict[int, Callable[[Job], None]] = {}
+    def interrupt(self, job: Job) -> None:
+        """By the thread that calls cancel(): a signal, where there can be one, ends a sleep, too;
+        else the exception comes with the next step of the slot's thread. Neither, if the job is not
+        in its handler any more."""
+        if _brood.signal(self.slot, job) or job._raised:
+            return
+        job._raised = True
+        if not _brood.throw(self.slot, job, THROWN[job.reason or "cancel"]):
+            job._raised = False
 
 
 def run(slot: int, number: int, handler: Handler, name: str, id: str, attempt: int, text: str,
@@ -122,14 +124,15 @@ def run(slot: int, number: int, handler: Handler, name: str, id: str, attempt: i
         args = scan(text, 0)[0]
     except RecursionError:
         return fail(Failure("the arguments are nested too deep for Python", False, bad=True))
-    job = Job(id, attempt, name, args, usec_left, Listener(slot, number))
+    this = Run(slot, number)
+    job = Job(id, attempt, name, args, usec_left, this)
     current[slot] = job
     job.reason = _brood.cancelled(slot)
     try:
         if handler.is_async:
             result = loops.get(slot, shared).run(handler, job, not loops)
         elif handler.interrupt:
-            job._hook = interrupts[slot]  # and then call() looks whether it has come before
+            job._hook = this.interrupt  # and then call() looks whether it has come before
             result = _brood.call(slot, handler, job)
         else:
             result = handler(job)
@@ -183,16 +186,6 @@ def cancel(slot: int, reason: str) -> None:
     job = current.get(slot)
     if job is not None and job.reason is None:
         job._cancel(reason)
-
-
-def interrupt(slot: int, job: Job) -> None:
-    """By that thread: a signal, where there can be one, ends a sleep, too; else the exception comes
-    with the next step of the slot's thread. Neither, if the job is not in its handler any more."""
-    if _brood.signal(slot, job) or job._raised:
-        return
-    job._raised = True
-    if not _brood.throw(slot, job, THROWN[job.reason or "cancel"]):
-        job._raised = False
 
 
 def on_signal(*_: Any) -> None:
