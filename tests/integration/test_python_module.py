@@ -235,11 +235,21 @@ def test_packages_of_a_virtual_environment():
 # --- jobs ---
 
 JOBS = """
-import asyncio, atexit, multiprocessing, subprocess
+import asyncio, atexit, multiprocessing, signal, subprocess
 
 @handler
 def nap(seconds):
     time.sleep(seconds)
+
+@handler
+def miss(*, job):
+    heard = signal.signal(signal.SIGURG, signal.SIG_IGN)
+    print("deaf", file=sys.stderr)
+    while not job.cancelled:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    signal.signal(signal.SIGURG, heard)
+    time.sleep(60)
 
 @handler
 def busy(seconds):
@@ -408,6 +418,17 @@ def test_interrupts():
                 d.call("Cancel", id=id)
                 assert d.wait(id)["state"] == "cancelled", (model, handler)
             assert d.pids() == pids and d.pool_status("work")["deaths"] == 0
+
+
+def test_a_signal_that_is_lost():
+    """One that comes between a step of the interpreter and its system call does not end that: it is
+    sent again. Here it is ignored at first."""
+    with served(JOBS) as d:
+        id = d.submit("miss", {})
+        until(lambda: "deaf" in d.log(), "it does not hear")
+        d.call("Cancel", id=id)
+        assert d.wait(id)["state"] == "cancelled"
+        assert d.pool_status("work")["deaths"] == 0
 
 
 def test_interrupts_hit_nobody_else():

@@ -16,7 +16,7 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 PROGRAM = '''
-import asyncio, os, sys, threading, time
+import asyncio, os, signal, sys, threading, time
 from brood import worker
 from brood.worker import *
 
@@ -65,6 +65,17 @@ def deaf(job):
     except Cancelled as c:
         job.progress(1)
         return {"heard": c.reason, "cancelled": job.cancelled}
+
+@handler
+def miss(*, job):
+    """A signal is lost, and then it sleeps."""
+    heard = signal.signal(signal.SIGURG, signal.SIG_IGN)
+    print("deaf", file=sys.stderr)
+    while not job.cancelled:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    signal.signal(signal.SIGURG, heard)
+    time.sleep(50)
 
 @handler
 def say(*, job):
@@ -151,7 +162,8 @@ class Worker:
     def prepare(self, **settings):
         return self.call(self.slots[0], "Prepare", pool="p", worker="p.0", generation=1,
                          handlers=["add", "whole", "both", "give", "fail", "nap", "slow", "deaf",
-                                   "say", "anap", "meet", "ameet", "strange"], settings=settings)
+                                   "miss", "say", "anap", "meet", "ameet", "strange"],
+                         settings=settings)
 
     def run(self, handler, args, **more):
         return self.call(self.slots[0], "Run", id=ID, attempt=1, handler=handler, args=args, **more)
@@ -285,6 +297,13 @@ class Ends(Prepared):
                 reply = self.w.receive(self.w.slots[0])
                 self.assertEqual(reply["error"], "io.brood.Worker.HandlerFailed")
                 self.assertEqual(reply["parameters"].get("kind"), kind)
+
+    def test_a_signal_that_is_lost(self):
+        """As one is that comes between a step of the interpreter and its system call."""
+        self.w.send(self.w.slots[0], "Run", id=ID, attempt=1, handler="miss", args={})
+        self.assertEqual(self.w.process.stderr.readline(), "deaf\n")
+        self.cancel()
+        self.assertEqual(self.w.receive(self.w.slots[0])["parameters"]["kind"], "cancelled")
 
     def test_cancel_before_the_run(self):
         self.cancel()

@@ -57,7 +57,7 @@ static PyObject *is_open(PyObject *self, PyObject *args)
         return PyBool_FromLong(slot_at(number) && slot_at(number)->open);
 }
 
-/* signal(slot, job): by a signal, if the slot's handler can be interrupted so. Returns whether. */
+/* signal(slot, job): to the main thread, if the job is in its handler. Returns whether. */
 static PyObject *send_signal(PyObject *self, PyObject *args)
 {
         PyObject *job;
@@ -65,10 +65,9 @@ static PyObject *send_signal(PyObject *self, PyObject *args)
 
         if (!PyArg_ParseTuple(args, "IO", &number, &job))
                 return NULL;
-        if (!python.with_signals || number != 0)
+        if (!slot_at(number) || slot_at(number)->open != job)
                 Py_RETURN_FALSE;
-        if (slot_at(0)->open == job)
-                (void)pthread_kill(python.main_thread, SIGURG);
+        (void)pthread_kill(python.main_thread, SIGURG);
         Py_RETURN_TRUE;
 }
 

@@ -351,7 +351,7 @@ static int prepare(Interpreter *in, unsigned first, unsigned n, const json_t *se
                 return refuse(in);
         done = PyObject_CallMethod(in->module, "prepare", "NNOO", dict, slots,
                                    n == 1 ? Py_True : Py_False,
-                                   python.with_signals ? Py_True : Py_False);
+                                   python.with_interpreters ? Py_False : Py_True);
         Py_XDECREF(done);
         return done ? 0 : refuse(in);
 }
@@ -384,7 +384,6 @@ int interpreter_prepare(const json_t *settings)
         python.slots = calloc(python.n_slots, sizeof(*python.slots));
         if (!python.slots)
                 return brood_refuse("no memory for %u slots", python.n_slots);
-        python.with_signals = !python.with_interpreters;
         r = python.with_interpreters ? prepare_others(settings)
                                      : prepare(&python.main, 0, python.n_slots, settings);
         (void)PyEval_SaveThread();

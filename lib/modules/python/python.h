@@ -43,7 +43,7 @@ typedef struct Python {
         unsigned n_handlers;
         const char *import; /* Import= */
         pthread_t main_thread;
-        bool with_interpreters, with_signals; /* by SIGURG the handler of slot 0 is interrupted */
+        bool with_interpreters;
         char about[128];
 } Python;
 

@@ -23,7 +23,7 @@ import _brood  # type: ignore[import]  # python.so itself
 
 from . import Cancelled, Job, _settings
 from ._handlers import (HANDLERS, SETUP, Failure, Handler, encode, failure_of, flush,
-                        result_text)
+                        insist, result_text)
 from ._load import load
 from ._loops import Loops
 
@@ -32,6 +32,7 @@ HERE = os.path.dirname(__file__)
 current: Dict[int, Job] = {}  # the job of each slot
 loops: Dict[int, Loops] = {}  # empty: all of them share one
 shared = Loops()
+by_signal = False  # the handler of slot 0 is interrupted by one
 
 # The text of a result, or of a failure: message, details or None; shall it be tried again; was it
 # the arguments?
@@ -76,6 +77,8 @@ def why(error: BaseException) -> str:
 def prepare(settings: Dict[str, str], slots: List[int], own_loops: bool, signals: bool) -> None:
     """In the worker, for slots of this interpreter. `own_loops`: they do not share one; `signals`:
     the handler of slot 0 can be interrupted by one."""
+    global by_signal
+    by_signal = signals
     for slot in slots if own_loops else ():
         loops[slot] = Loops()
     _settings.clear()
@@ -110,7 +113,10 @@ class Run:
         """By the thread that calls cancel(): a signal, where there can be one, ends a sleep, too;
         else the exception comes with the next step of the slot's thread. Neither, if the job is not
         in its handler any more."""
-        if _brood.signal(self.slot, job) or job._raised:
+        if job._raised:
+            return
+        if by_signal and self.slot == 0:
+            insist(lambda: not job._raised and _brood.signal(self.slot, job))
             return
         job._raised = True
         if not _brood.throw(self.slot, job, THROWN[job.reason or "cancel"]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from types import FunctionType
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -74,6 +75,21 @@ def register(function: Callable[..., Any], name: str, interrupt: bool) -> Callab
         raise ValueError("there are two handlers of the name %s" % name)
     HANDLERS[name] = Handler(function, interrupt)
     return function
+
+
+# --- how they are interrupted ---
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.25  # s
+
+
+def insist(signal: Callable[[], bool]) -> None:
+    """Signals the handler's thread for as long as that says True: the handler has not heard it. The
+    interpreter does not hear a signal that comes when it has looked for some and is not in the
+    system call yet, and so would not wake up from that."""
+    pause = FIRST_PAUSE
+    while signal():
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 # --- what they return ---

@@ -12,6 +12,7 @@ worker dies, it takes for what the worker was at.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import json
@@ -26,7 +27,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from .. import _wire
 from . import Cancelled, Job, _piece, _settings
 from ._handlers import (HANDLERS, SETUP, SUSPECT, Failure, Handler, encode, failure_of, flush,
-                        look_closer, result_text)
+                        insist, look_closer, result_text)
 from ._loops import Loops
 
 WORKER = "io.brood.Worker."
@@ -237,19 +238,29 @@ class Server:
         self.current.pop((job.id, job.attempt), None)
 
     def run_interruptible(self, handler: Handler, job: Job, connection: Connection) -> Any:
-        """In the main thread, whose sleep a signal ends; see interrupt()."""
+        """In the main thread, whose sleep a signal ends; see on_signal()."""
         try:
             self.interruptible = (job, connection)
-            job._hook = self.poke_main
+            job._hook = self.interrupt_main
             job.check()
             return handler(job)
         finally:
             self.interruptible = None
 
-    def poke_main(self, _: Job) -> None:
-        signal.pthread_kill(self.main, signal.SIGURG)
+    def interrupt_main(self, job: Job) -> None:
+        """By a thread of its own: that of the control connection has others to hear."""
+        with contextlib.suppress(RuntimeError):  # no more threads: KillAfter= ends the worker
+            threading.Thread(target=insist, args=(lambda: self.signal_main(job),),
+                             daemon=True).start()
 
-    def interrupt(self, *_: Any) -> None:
+    def signal_main(self, job: Job) -> bool:
+        running = self.interruptible
+        if running is None or running[0] is not job or job._raised:
+            return False
+        signal.pthread_kill(self.main, signal.SIGURG)
+        return True
+
+    def on_signal(self, *_: Any) -> None:
         """SIGURG, in the main thread. What is being sent is sent; then progress() or output(),
         which are safe points, raise."""
         if self.interruptible and not self.interruptible[1].sending:
@@ -335,7 +346,7 @@ class Server:
 
     def run_supervised(self, sockets: List[socket.socket]) -> None:
         self.connections = [Connection(self, s, i == 0) for i, s in enumerate(sockets)]
-        signal.signal(signal.SIGURG, self.interrupt)
+        signal.signal(signal.SIGURG, self.on_signal)
         slots = [threading.Thread(target=self.attend, args=(c,), daemon=True)
                  for c in self.connections[1:]]
         for thread in slots:
