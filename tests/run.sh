@@ -172,48 +172,31 @@ built_ahead() {
         ahead=
 }
 
-# meson_tests NAME ARG...: the tests that meson knows (unit, ground, interop), one by one.
-meson_tests() {
+# tally NAME COMMAND...: runs tests. All that they say but what went well is shown; their last line
+# is counted.
+tally() {
         name=$1
         shift
-        rm -f "$work/$name/meson-logs/testlog.junit.xml"
-        meson test -C "$work/$name" --no-rebuild --print-errorlogs --timeout-multiplier 3 "$@" \
-                >"$logs/meson-$name.log" 2>&1 || true
-        numbers=$(python3 - "$work/$name/meson-logs/testlog.junit.xml" <<'EOF'
-import sys
-from xml.etree import ElementTree
-good = bad = none = 0
-for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
-    if case.find("failure") is not None or case.find("error") is not None:
-        bad += 1
-    elif case.find("skipped") is not None:
-        none += 1
-    else:
-        good += 1
-print(good, bad, none)
-EOF
-        ) || numbers="0 1 0"
-        [ "$numbers" != "0 0 0" ] || numbers="0 1 0"
-        set -- $numbers
-        if [ "$2" = 0 ]; then
-                echo "ok   meson-$name: $1 passed"
-        else
-                echo "FAIL meson-$name: $2 failed"
-                grep -v '^ninja' "$logs/meson-$name.log" | tail -n 100 | sed 's/^/     | /'
-        fi
-        count "meson-$name" "$1" "$2" "$3"
+        PYTHONDONTWRITEBYTECODE=1 "$@" >"$logs/$name.log" 2>&1
+        grep -v '^ok ' "$logs/$name.log"
+        set -- "$name" $(tail -n 1 "$logs/$name.log" | grep '^[0-9]* passed, [0-9]* failed' |
+                tr -cd '0-9 \n')
+        count "$name" "${2:-0}" "${3:-1}" "${4:-0}"
 }
 
-# integration NAME ARG...
-integration() {
-        name=$1
+# meson_tests TREE ARG...
+meson_tests() {
+        tree=$1
         shift
-        log=$logs/integration-$name.log
-        BROOD_BUILD=$work/$name PYTHONDONTWRITEBYTECODE=1 \
-                python3 tests/integration/run.py -j3 "$@" >"$log" 2>&1
-        grep -v '^ok ' "$log"
-        set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
-        count "integration-$name" "${1:-0}" "${2:-1}" "${3:-0}"
+        tally "meson-$tree" python3 tests/meson_tests.py "$work/$tree" "$@"
+}
+
+# integration TREE ARG...
+integration() {
+        tree=$1
+        shift
+        tally "integration-$tree" env BROOD_BUILD="$work/$tree" \
+                python3 tests/integration/run.py -j3 "$@"
 }
 
 checks() {
@@ -223,17 +206,6 @@ checks() {
         step check-units python3 tests/checks/units.py "$work/gcc"
         step mutants tests/mutants/run --smoke
         step bench-smoke python3 tests/bench/run --smoke --no-build --build="$work/gcc"
-}
-
-# runner NAME ARG...: the tests of tests/NAME/run.py.
-runner() {
-        name=$1
-        shift
-        log=$logs/$name.log
-        PYTHONDONTWRITEBYTECODE=1 python3 "tests/$name/run.py" "$@" >"$log" 2>&1
-        grep -v '^ok ' "$log"
-        set -- $(tail -n 1 "$log" | grep '^[0-9]* passed, [0-9]* failed' | tr -cd '0-9 \n')
-        count "$name" "${1:-0}" "${2:-1}" "${3:-0}"
 }
 
 # A walk of every fuzzer, from its corpus. (A short, fixed one is a test of each build.)
@@ -289,9 +261,9 @@ plain() {
                 say "checks"
                 checks
                 say "packaging"
-                runner packaging
+                tally packaging python3 tests/packaging/run.py
                 say "systemd"
-                runner systemd -j3
+                tally systemd python3 tests/systemd/run.py -j3
         fi
         say "integration"
         integration gcc --repeat=$repeat $pattern
@@ -315,7 +287,7 @@ if [ -z "$asan$quick$pattern" ]; then
         }
         threads
         say "Debian 13"
-        runner debian13 -j3
+        tally debian13 python3 tests/debian13/run.py -j3
 fi
 [ -n "$quick" ] || sanitized
 finish
