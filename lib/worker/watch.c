@@ -39,8 +39,10 @@ static void remember_cancel(WorkerSlot *s, const char *id, int attempt, CancelRe
         e->reason = reason;
 }
 
-/* Returns whether it is the slot's current one. */
-static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelReason reason)
+/* Returns whether it is the slot's current one; else, `remember`: that is done under the same lock,
+ * since it may become that at any time. */
+static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelReason reason,
+                           bool remember)
 {
         bool found;
 
@@ -50,6 +52,8 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
                 job_cancel(s->current, reason);
                 if (s->worker->module->ending)
                         s->worker->module->ending(s->current);
+        } else if (remember) {
+                remember_cancel(s, id, attempt, reason);
         }
         pthread_mutex_unlock(&s->job_lock);
         if (found)
@@ -60,15 +64,11 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
 static void cancel_attempt(Worker *w, const char *id, int attempt, CancelReason reason)
 {
         for (unsigned i = 0; i < w->n_slots; i++)
-                if (cancel_current(&w->slots[i], id, attempt, reason))
+                if (cancel_current(&w->slots[i], id, attempt, reason, false))
                         return;
-        for (unsigned i = 0; i < w->n_slots; i++) { /* to which slot it is on its way? */
-                WorkerSlot *s = &w->slots[i];
-
-                pthread_mutex_lock(&s->job_lock);
-                remember_cancel(s, id, attempt, reason);
-                pthread_mutex_unlock(&s->job_lock);
-        }
+        for (unsigned i = 0; i < w->n_slots; i++) /* on its way, and to which slot? */
+                if (cancel_current(&w->slots[i], id, attempt, reason, true))
+                        return;
 }
 
 static void cancel(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)

@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 import languages
-from harness import (HERE, Daemon, build, command_line, diag, pool, refused, slow, source, until,
-                     wait_gone)
+from harness import (HERE, Daemon, build, command_line, diag, is_sanitized, pool, refused, slow,
+                     source, until, wait_gone)
 from users import ALICE, BOB, Users
 
 SLOTS = 4
@@ -583,6 +583,19 @@ def test_what_a_job_can_wait_for():
             job = d.wait(id)
             assert (job["state"], job["result"]) == ("succeeded", expected), (args, job)
         assert d.pool_status("loops")["deaths"] == 0
+
+
+def test_a_cancel_finds_its_slot():
+    """One that comes when its run begins, in whichever of many slots."""
+    keys = dict(concurrency="thread", slots=64, min_workers=1, spare_workers=0, kill_after="60s")
+    with Daemon({"work": diag(**keys)}) as d, d.connect() as c:
+        for _ in range(200 if is_sanitized() else 1500):
+            c.send("Submit", {"job": {"handler": "sleep", "args": {"seconds": 60}}}, more=True)
+            id = c.receive_message()["parameters"]["id"]
+            d.call("Cancel", id=id)
+            while c.receive_message().get("continues"):
+                pass
+            assert d.get(id)["state"] == "cancelled", d.get(id)
 
 
 def test_a_cancel_is_an_event():
