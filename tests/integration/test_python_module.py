@@ -431,6 +431,21 @@ def test_a_signal_that_is_lost():
         assert d.pool_status("work")["deaths"] == 0
 
 
+def test_interrupts_at_the_beginning():
+    """Cancels that come when their jobs begin, with threads that take turns at every step."""
+    code = "sys.setswitchinterval(1e-9)\n" + JOBS
+    for model, keys in MODELS.items():
+        with served(code, **keys) as d, d.connect() as c:
+            for _ in range(150):
+                c.send("Submit", {"job": {"handler": "busy", "args": {"seconds": 30}}}, more=True)
+                id = c.receive_message()["parameters"]["id"]
+                d.call("Cancel", id=id)
+                while c.receive_message().get("continues"):
+                    pass
+                assert d.get(id)["state"] == "cancelled", (model, d.get(id))
+            assert d.pool_status("work")["deaths"] == 0, model
+
+
 def test_interrupts_hit_nobody_else():
     """Cancels that come when their jobs end: those that come after them are not hurt."""
     rng = random.Random(4711)

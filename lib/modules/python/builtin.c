@@ -71,11 +71,11 @@ static PyObject *send_signal(PyObject *self, PyObject *args)
         Py_RETURN_TRUE;
 }
 
-/* throw(slot, job, exception): raises it where the job is, if that is in its handler. Returns
- * whether. */
+/* throw(slot, job, exception): raises it where the job is, if that is in its handler and nothing was
+ * raised there before. In one piece: between two steps of Python the job could go on. */
 static PyObject *throw(PyObject *self, PyObject *args)
 {
-        PyObject *job, *exception;
+        PyObject *job, *exception, *raised;
         unsigned number;
         Slot *s;
 
@@ -83,8 +83,12 @@ static PyObject *throw(PyObject *self, PyObject *args)
                 return NULL;
         s = slot_at(number);
         if (!s || s->open != job)
-                Py_RETURN_FALSE;
-        return PyBool_FromLong(PyThreadState_SetAsyncExc(s->ident, exception));
+                Py_RETURN_NONE;
+        raised = PyObject_GetAttrString(job, "_raised");
+        if (raised == Py_False && PyObject_SetAttrString(job, "_raised", Py_True) == 0)
+                (void)PyThreadState_SetAsyncExc(s->ident, exception);
+        Py_XDECREF(raised);
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 /* cancelled(slot): why its job is to end; None: it is not. */

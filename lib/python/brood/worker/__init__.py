@@ -48,6 +48,8 @@ _settings: Dict[str, Any] = {}
 #: The pool's [Settings], all of them text; empty until the worker is prepared.
 settings: Mapping[str, Any] = MappingProxyType(_settings)
 
+_making_event = threading.Lock()
+
 
 class Cancelled(BaseException):
     """The job is to end; `reason` is "cancel", "timeout" or "shutdown". No Exception, so that a
@@ -120,10 +122,11 @@ class Job:
     @property
     def cancel_event(self) -> threading.Event:
         """Set when the job is to end; to wait for instead of sleeping."""
-        if self._event is None:
-            self._event = threading.Event()
-            if self.cancelled:
-                self._event.set()
+        with _making_event:  # a handler may have threads, and all wait for the same one
+            if self._event is None:
+                self._event = threading.Event()
+        if self.cancelled:
+            self._event.set()
         return self._event
 
     def check(self) -> None:

@@ -113,14 +113,10 @@ class Run:
         """By the thread that calls cancel(): a signal, where there can be one, ends a sleep, too;
         else the exception comes with the next step of the slot's thread. Neither, if the job is not
         in its handler any more."""
-        if job._raised:
-            return
         if by_signal and self.slot == 0:
             insist(lambda: not job._raised and _brood.signal(self.slot, job))
-            return
-        job._raised = True
-        if not _brood.throw(self.slot, job, THROWN[job.reason or "cancel"]):
-            job._raised = False
+        else:
+            _brood.throw(self.slot, job, THROWN[job.reason or "cancel"])
 
 
 def run(slot: int, number: int, handler: Handler, name: str, id: str, attempt: int, text: str,
@@ -133,7 +129,9 @@ def run(slot: int, number: int, handler: Handler, name: str, id: str, attempt: i
     this = Run(slot, number)
     job = Job(id, attempt, name, args, usec_left, this)
     current[slot] = job
-    job.reason = _brood.cancelled(slot)
+    reason = _brood.cancelled(slot)
+    if reason:  # else cancel() may have come between these lines
+        job.reason = reason
     try:
         if handler.is_async:
             result = loops.get(slot, shared).run(handler, job, not loops)
