@@ -71,8 +71,8 @@ static PyObject *send_signal(PyObject *self, PyObject *args)
         Py_RETURN_TRUE;
 }
 
-/* throw(slot, job, exception): raises it where the job is, if that is in its handler and nothing was
- * raised there before. In one piece: between two steps of Python the job could go on. */
+/* throw(slot, job, exception): raises it where the job is, if that is in its handler and nothing
+ * was raised there before. In one piece: between two steps of Python the job could go on. */
 static PyObject *throw(PyObject *self, PyObject *args)
 {
         PyObject *job, *exception, *raised;
