@@ -203,12 +203,13 @@ def main():
     parser.add_argument("-j", type=int, default=1, metavar="N")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--repeat", type=int, default=1, metavar="N")
-    parser.add_argument("--but", default="", metavar="FILE,…", help="not those of these files")
+    parser.add_argument("--but", default="", metavar="BEGINNING,…",
+                        help="not those whose file.function begins so")
     parser.add_argument("pattern", nargs="*")
     options = parser.parse_args()
     sys.path.insert(0, harness.HERE)
     tests = [(name, function) for name, function in collect(options.pattern)
-             if name.split(".")[0] not in options.but.split(",")]
+             if not name.startswith(tuple(filter(None, options.but.split(","))))]
     if options.list:
         for name, function in tests:
             print("%s: %s" % (name, (function.__doc__ or "").strip()))
