@@ -111,7 +111,10 @@ static SlotPage *async_enter(WorkerSlot *s)
 static bool async_leave(WorkerSlot *s, SlotPage *before)
 {
         (void)crash_blame(before);
-        return --s->async.depth == 0 && s->async.done;
+        if (--s->async.depth == 0 && s->async.done)
+                return true;
+        worker_end_if_forked(s); /* the end of the job looks, too */
+        return false;
 }
 
 static void call(WorkerSlot *s, BroodAsyncCallback callback, void *context)

@@ -259,8 +259,7 @@ static void answer_recalled(WorkerSlot *s, VarlinkCall *call)
         pthread_mutex_unlock(&s->out_lock);
 }
 
-/* A fork that returns from a handler would read and answer what is its parent's. */
-static void end_if_forked(const WorkerSlot *s)
+void worker_end_if_forked(const WorkerSlot *s)
 {
         if (getpid() == s->worker->pid)
                 return;
@@ -274,7 +273,7 @@ void worker_slot_finish(WorkerSlot *s, HandlerSpeed *speed, usec_t began)
         BroodJob *job = &s->job;
         usec_t took;
 
-        end_if_forked(s);
+        worker_end_if_forked(s);
         job_end_output(job);
         leave(s);
         took = clock_monotonic() - began;

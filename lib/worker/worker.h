@@ -99,6 +99,9 @@ void worker_slot_serve(WorkerSlot *slot);
  * -errno. */
 int worker_slot_turn(WorkerSlot *slot);
 
+/* Ends a fork that returns from a handler: it would read and answer what is its parent's. */
+void worker_end_if_forked(const WorkerSlot *slot);
+
 /* The handler is done with the job: it is answered. */
 void worker_slot_finish(WorkerSlot *slot, HandlerSpeed *speed, usec_t began);
 

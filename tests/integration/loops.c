@@ -9,6 +9,7 @@
  *     twice   completes in its start function, after it has asked for a callback
  *     deaf    does not ask to hear of cancels; waits for `seconds`
  *     stuck   {"seconds": N}: crashes in a callback after that time
+ *     forks   and returns in the child, too; then waits
  *     plain   has only a run function; the only one that has */
 
 #include <errno.h>
@@ -168,6 +169,15 @@ static int stuck(BroodJob *job)
         return brood_async_after(job, usec_of(job), never, NULL);
 }
 
+static int forks(BroodJob *job)
+{
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return can_not(job, "fork", errno);
+        return brood_async_after(job, pid ? 50000 : 60000000, done, NULL);
+}
+
 static int plain(BroodJob *job)
 {
         return brood_async_base() || brood_async_after(job, 1, done, NULL) != -ENOTSUP
@@ -182,6 +192,7 @@ static const BroodHandler handlers[] = {
         { .name = "twice", .start = twice },
         { .name = "deaf", .start = deaf },
         { .name = "stuck", .start = stuck },
+        { .name = "forks", .start = forks },
         { .name = "plain", .run = plain },
         { 0 },
 };

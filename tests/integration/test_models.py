@@ -545,7 +545,7 @@ def test_a_handler_without_the_function_that_is_called():
         assert d.run("plain")["state"] == "succeeded"
 
 
-WAITING = "child pipe base twice deaf stuck"
+WAITING = "child pipe base twice deaf stuck forks"
 
 
 def waiting(slots=8, **keys):
@@ -582,6 +582,17 @@ def test_what_a_job_can_wait_for():
         for id, (args, handler, expected) in zip(ids, jobs):
             job = d.wait(id)
             assert (job["state"], job["result"]) == ("succeeded", expected), (args, job)
+        assert d.pool_status("loops")["deaths"] == 0
+
+
+def test_a_fork_that_returns_ends():
+    """At once, and not with its job: it would wait in the loop of its parent."""
+    with Daemon(waiting()) as d:
+        for _ in range(5):
+            assert d.run("forks")["state"] == "succeeded"
+            assert d.run("child", {"argv": ["/bin/true"]})["state"] == "succeeded"
+        words = "a fork of worker loops.0 has returned from its handler"
+        until(lambda: d.log().count(words) == 5, "all have ended")
         assert d.pool_status("loops")["deaths"] == 0
 
 
