@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A Waiter links one call to one job; replies of WaitMany are only written while the client takes
- * them. A reply that carries a payload which is only in the store waits until it was fetched. */
+/* Calls that wait for one job, and whom the jobs' events go to. A reply with a payload that is only
+ * in the store waits until it was fetched. */
 
 #include "api/wait.h"
 
@@ -9,54 +9,17 @@
 
 #include "api/calls.h"
 #include "api/job_json.h"
-#include "base/cleanup.h"
+#include "api/waiter.h"
 #include "io.brood.h"
 #include "store/store.h"
 #include "varlink/json.h"
-
-enum { MAX_IDS = 100000 }; /* of one WaitMany */
-
-typedef enum WaiterKind {
-        WAITER_SUBMIT,      /* Submit: the admission */
-        WAITER_SUBMIT_WAIT, /* Submit with wait, or with more: the end */
-        WAITER_WAIT,        /* Wait */
-        WAITER_CANCEL,      /* Cancel: that it ends, or will, is durable */
-        WAITER_RETRY,       /* Retry: that it goes on is durable */
-        WAITER_BATCH,       /* one of SubmitMany */
-        WAITER_MANY,        /* one of WaitMany */
-} WaiterKind;
-
-typedef struct Waiter {
-        List in_job;   /* JobCalls.waiters */
-        WaiterKind kind;
-        bool duplicate;
-        bool done;     /* MANY: its job has ended, its reply is to come */
-        bool fetches;  /* only the payload is missing */
-        Job *job;      /* NULL: over */
-        VarlinkCall *call;
-        struct event *timer;  /* WAIT with a timeout */
-        struct Group *group;  /* BATCH, MANY */
-} Waiter;
-
-/* The waiters of one SubmitMany or WaitMany. */
-typedef struct Group {
-        List stream; /* Client.streams, while replies wait for room */
-        VarlinkCall *call;
-        WaiterKind kind;
-        bool ordered, refused;
-        unsigned n, left; /* that have not come so far yet */
-        unsigned next;    /* ordered: whose turn it is */
-        unsigned ended;   /* unordered: entries of `order` */
-        unsigned *order;  /* unordered: indexes as they ended */
-        Waiter waiters[];
-} Group;
 
 static Api *api_of(const VarlinkCall *call)
 {
         return client_of(call)->api;
 }
 
-static bool attach(Waiter *w, Job *job)
+bool waiter_attach(Waiter *w, Job *job)
 {
         JobCalls *calls = calls_of(api_of(w->call)->core, job);
 
@@ -67,7 +30,7 @@ static bool attach(Waiter *w, Job *job)
         return true;
 }
 
-static void detach(Waiter *w)
+void waiter_detach(Waiter *w)
 {
         Job *job = w->job;
 
@@ -80,19 +43,10 @@ static void detach(Waiter *w)
 
 static void waiter_free(Waiter *w)
 {
-        detach(w);
+        waiter_detach(w);
         if (w->timer)
                 event_free(w->timer);
         free(w);
-}
-
-static void group_free(Group *g)
-{
-        list_remove(&g->stream);
-        for (unsigned i = 0; i < g->n; i++)
-                detach(&g->waiters[i]);
-        free(g->order);
-        free(g);
 }
 
 static Waiter *waiter_new(VarlinkCall *call, WaiterKind kind, Job *job)
@@ -104,7 +58,7 @@ static Waiter *waiter_new(VarlinkCall *call, WaiterKind kind, Job *job)
         w->kind = kind;
         w->call = call;
         list_init(&w->in_job);
-        if (!attach(w, job)) {
+        if (!waiter_attach(w, job)) {
                 free(w);
                 return NULL;
         }
@@ -112,7 +66,7 @@ static Waiter *waiter_new(VarlinkCall *call, WaiterKind kind, Job *job)
         return w;
 }
 
-static void no_memory(VarlinkCall *call)
+void wait_no_memory(VarlinkCall *call)
 {
         api_error_string(call, "io.brood.StoreFailed", "message", SLICE("no memory to wait in"));
 }
@@ -122,7 +76,7 @@ void wait_gone(VarlinkCall *call)
         if (!call->owner)
                 return;
         if (call->owner_kind == CALL_GROUP)
-                group_free(call->owner);
+                wait_group_free(call->owner);
         else
                 waiter_free(call->owner);
         call->owner = NULL;
@@ -130,22 +84,16 @@ void wait_gone(VarlinkCall *call)
 
 bool wait_shows_others(const VarlinkCall *call, uint32_t uid)
 {
-        const Group *g = call->owner;
         const Waiter *w = call->owner;
-        bool any = false;
 
-        if (call->owner_kind == CALL_WAITER)
-                return w->job && w->job->uid != uid;
-        for (unsigned i = 0; i < g->n; i++)
-                any |= g->waiters[i].job && g->waiters[i].job->uid != uid;
-        return any;
+        if (call->owner_kind == CALL_GROUP)
+                return wait_group_shows_others(call->owner, uid);
+        return w->job && w->job->uid != uid;
 }
 
 /* --- payloads that are only in the store --- */
 
-/* Is all there that a reply with the job carries? Else it is asked for; EVENT_FETCHED brings it, or
- * tells that it can not be had. */
-static bool has_payload(const VarlinkCall *call, Job *job)
+bool wait_has_payload(const VarlinkCall *call, Job *job)
 {
         if (!core_is_shed(job))
                 return true;
@@ -178,13 +126,13 @@ void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait)
         bool ended = job->listed && job_state_ended(job->state);
         Waiter *w;
 
-        if (job->listed && (!to_end || (ended && has_payload(r->call, job)))) {
+        if (job->listed && (!to_end || (ended && wait_has_payload(r->call, job)))) {
                 reply_submit(r->call, job, duplicate, to_end, false);
                 return;
         }
         w = waiter_new(r->call, to_end ? WAITER_SUBMIT_WAIT : WAITER_SUBMIT, job);
         if (!w) {
-                no_memory(r->call);
+                wait_no_memory(r->call);
                 return;
         }
         w->duplicate = duplicate;
@@ -195,7 +143,7 @@ void wait_submitted(const Request *r, Job *job, bool duplicate, bool wait)
 
 /* --- Wait --- */
 
-static void reply_job(VarlinkCall *call, const Job *job, bool continues)
+void wait_reply_job(VarlinkCall *call, const Job *job, bool continues)
 {
         Buffer *b = varlink_reply_begin(call);
 
@@ -251,257 +199,7 @@ void wait_job(const Request *r)
         if (w)
                 waiter_free(w);
         r->call->owner = NULL;
-        no_memory(r->call);
-}
-
-/* --- groups --- */
-
-static Group *group_new(VarlinkCall *call, WaiterKind kind, unsigned n)
-{
-        Group *g = calloc(1, sizeof(*g) + n * sizeof(g->waiters[0]));
-
-        if (!g)
-                return NULL;
-        g->order = kind == WAITER_MANY ? calloc(n ? n : 1, sizeof(*g->order)) : NULL;
-        if (kind == WAITER_MANY && !g->order) {
-                free(g);
-                return NULL;
-        }
-        list_init(&g->stream);
-        g->call = call;
-        g->kind = kind;
-        g->n = g->left = n;
-        for (unsigned i = 0; i < n; i++) {
-                g->waiters[i] = (Waiter){ .kind = kind, .call = call, .group = g };
-                list_init(&g->waiters[i].in_job);
-        }
-        call->owner = g;
-        call->owner_kind = CALL_GROUP;
-        return g;
-}
-
-/* --- SubmitMany --- */
-
-static void reply_batch(Group *g)
-{
-        VarlinkCall *call = g->call;
-        Buffer *b;
-
-        if (g->refused) {
-                group_free(g);
-                call->owner = NULL;
-                api_error_store(call);
-                return;
-        }
-        b = varlink_reply_begin(call);
-        emit_key(b, "ids");
-        emit_open(b, '[');
-        for (unsigned i = 0; i < g->n; i++)
-                emit_uuid(b, &g->waiters[i].job->id);
-        emit_close(b, ']');
-        group_free(g);
-        call->owner = NULL;
-        varlink_reply_end(call, false);
-}
-
-void wait_all_submitted(const Request *r, Job **jobs, unsigned n)
-{
-        Group *g = group_new(r->call, WAITER_BATCH, n);
-
-        if (!g) {
-                no_memory(r->call);
-                return;
-        }
-        for (unsigned i = 0; i < n; i++) {
-                if (!attach(&g->waiters[i], jobs[i])) {
-                        group_free(g);
-                        r->call->owner = NULL;
-                        no_memory(r->call);
-                        return;
-                }
-                g->waiters[i].done = jobs[i]->listed;
-                g->left -= jobs[i]->listed;
-        }
-        if (g->left == 0)
-                reply_batch(g);
-}
-
-static void batch_event(Waiter *w, unsigned events)
-{
-        Group *g = w->group;
-
-        if (w->done)
-                return;
-        w->done = true;
-        g->refused |= events & EVENT_REFUSED;
-        if (events & EVENT_REFUSED)
-                detach(w);
-        if (--g->left == 0)
-                reply_batch(g);
-}
-
-/* --- WaitMany --- */
-
-/* The next waiter whose reply may be written; NULL: none yet. */
-static Waiter *next_reply(const Group *g)
-{
-        Waiter *w;
-
-        if (g->next == g->n)
-                return NULL;
-        if (!g->ordered)
-                return g->next < g->ended ? (Waiter *)&g->waiters[g->order[g->next]] : NULL;
-        w = (Waiter *)&g->waiters[g->next];
-        return w->done ? w : NULL;
-}
-
-/* Does the client take replies of the call? What is held behind an earlier call counts, too, but
- * not against that one, or it would wait for itself. */
-static bool has_room(const Client *c, const VarlinkCall *call)
-{
-        size_t limit = CLIENT_SOFT_LIMIT / 2;
-
-        if (buffer_len(&c->server.out) > limit)
-                return false;
-        return LIST_FIRST(&c->server.calls, VarlinkCall, in_server) == call ||
-               client_backlog(c) <= limit;
-}
-
-/* Writes what can be written; the group may be gone after it. */
-static void stream(Group *g)
-{
-        Client *c = client_of(g->call);
-        VarlinkCall *call = g->call;
-        Waiter *w;
-
-        while ((w = next_reply(g))) {
-                bool last = g->next + 1 == g->n;
-                Job *job = w->job;
-
-                if (!has_payload(call, job))
-                        return; /* EVENT_FETCHED goes on here */
-                if (!has_room(c, call)) {
-                        if (list_empty(&g->stream))
-                                list_append(&c->streams, &g->stream);
-                        client_stalls(c);
-                        return;
-                }
-                g->next++;
-                if (last)
-                        call->owner = NULL;
-                reply_job(call, job, !last);
-                if (last) {
-                        group_free(g);
-                        return;
-                }
-                detach(w);
-        }
-        list_remove(&g->stream);
-}
-
-void wait_streams_go_on(Client *c)
-{
-        Group *g, *next;
-
-        if (list_empty(&c->streams) || buffer_len(&c->server.out) > CLIENT_SOFT_LIMIT / 4)
-                return;
-        LIST_FOREACH_SAFE(&c->streams, g, next, stream)
-                stream(g);
-}
-
-static void note_ended(Waiter *w)
-{
-        Group *g = w->group;
-
-        if (w->done)
-                return;
-        w->done = true;
-        g->order[g->ended++] = (unsigned)(w - g->waiters);
-}
-
-static unsigned count_elements(const VarlinkScan *scan, const VarlinkNode *array)
-{
-        unsigned n = 0;
-
-        for (uint32_t at = array->child; at; at = varlink_node(scan, at)->next)
-                n++;
-        return n;
-}
-
-/* Attaches all of them; false after the call was answered with an error. */
-static bool attach_all(const Request *r, Group *g, const VarlinkNode *ids)
-{
-        unsigned i = 0;
-
-        for (uint32_t at = ids->child; at; at = varlink_node(r->scan, at)->next, i++) {
-                Slice text = varlink_slice(r->scan, varlink_node(r->scan, at));
-                Job *job = NULL;
-                Uuid id;
-
-                if (uuid_parse(text, &id))
-                        job = client_find_job(r->client, &id);
-                if (!job) {
-                        group_free(g);
-                        r->call->owner = NULL;
-                        api_error_string(r->call, "io.brood.NoSuchJob", "id", text);
-                        return false;
-                }
-                if (!attach(&g->waiters[i], job)) {
-                        group_free(g);
-                        r->call->owner = NULL;
-                        no_memory(r->call);
-                        return false;
-                }
-                if (job_state_ended(job->state))
-                        note_ended(&g->waiters[i]);
-        }
-        return true;
-}
-
-void wait_many(const Request *r)
-{
-        const VarlinkNode *ids = request_field(r, IO_BROOD_WAIT_MANY_IN_IDS);
-        unsigned n = count_elements(r->scan, ids);
-        Group *g;
-
-        if (!r->call->more) {
-                api_error_empty(r->call, "org.varlink.service.ExpectedMore");
-                return;
-        }
-        if (n == 0 || n > MAX_IDS) {
-                varlink_invalid_parameter(r->call, "ids");
-                return;
-        }
-        g = group_new(r->call, WAITER_MANY, n);
-        if (!g) {
-                no_memory(r->call);
-                return;
-        }
-        g->ordered = varlink_bool(r->scan, request_field(r, IO_BROOD_WAIT_MANY_IN_ORDERED));
-        if (attach_all(r, g, ids))
-                stream(g);
-}
-
-/* The job as it is, as soon as its payload is there: a stream of one, so that it keeps to what the
- * client takes. */
-void wait_payload(const Request *r, Job *job)
-{
-        Group *g;
-
-        if (has_payload(r->call, job)) {
-                reply_job(r->call, job, false);
-                return;
-        }
-        g = group_new(r->call, WAITER_MANY, 1);
-        if (!g || !attach(&g->waiters[0], job)) {
-                if (g)
-                        group_free(g);
-                r->call->owner = NULL;
-                no_memory(r->call);
-                return;
-        }
-        note_ended(&g->waiters[0]); /* it is due now, whether it has ended or not */
-        stream(g);
+        wait_no_memory(r->call);
 }
 
 /* --- Cancel and Retry --- */
@@ -542,9 +240,7 @@ static void refused(Waiter *w)
         api_error_store(call);
 }
 
-/* The payload was asked for, and could not be had: neither a reply without it nor asking again and
- * again would be right. */
-static void refuse_unreadable(Waiter *w)
+void wait_unreadable(Waiter *w)
 {
         VarlinkCall *call = w->call;
 
@@ -562,7 +258,7 @@ static void reply_last(Waiter *w, Job *job)
 
         call->owner = NULL;
         if (kind == WAITER_WAIT)
-                reply_job(call, job, false);
+                wait_reply_job(call, job, false);
         else if (kind == WAITER_CANCEL || kind == WAITER_RETRY)
                 reply_state(call, job);
         else
@@ -595,7 +291,7 @@ static void single_event(Waiter *w, Job *job, unsigned events)
         }
         if (w->fetches) {
                 if (events & EVENT_FETCHED && core_is_shed(job))
-                        refuse_unreadable(w);
+                        wait_unreadable(w);
                 else if (events & EVENT_FETCHED)
                         reply_last(w, job);
                 return;
@@ -608,21 +304,9 @@ static void single_event(Waiter *w, Job *job, unsigned events)
         if (!(events & awaited(w->kind)))
                 return;
         w->fetches = (w->kind == WAITER_WAIT || w->kind == WAITER_SUBMIT_WAIT) &&
-                     !has_payload(w->call, job);
+                     !wait_has_payload(w->call, job);
         if (!w->fetches)
                 reply_last(w, job);
-}
-
-static void many_event(Waiter *w, unsigned events)
-{
-        if (events & EVENT_FETCHED && w->done && core_is_shed(w->job)) {
-                refuse_unreadable(w);
-                return;
-        }
-        if (events & EVENT_ENDED)
-                note_ended(w);
-        if (events & (EVENT_ENDED | EVENT_FETCHED))
-                stream(w->group);
 }
 
 void wait_notify(Job *job, unsigned events)
@@ -640,9 +324,9 @@ void wait_notify(Job *job, unsigned events)
                 list_remove(&w->in_job);
                 list_append(&calls->waiters, &w->in_job);
                 if (w->kind == WAITER_BATCH)
-                        batch_event(w, events);
+                        wait_batch_event(w, events);
                 else if (w->kind == WAITER_MANY)
-                        many_event(w, events);
+                        wait_many_event(w, events);
                 else
                         single_event(w, job, events);
         }
