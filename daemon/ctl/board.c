@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "ctl/connect.h"
 #include "ctl/print.h"
+#include "varlink/client.h"
 
 #define SYSTEM_DIRECTORY "/run/brood/daemon" /* RuntimeDirectory= of the service */
 
@@ -71,16 +71,11 @@ static int open_beside(const Ctl *ctl, BoardAt *ret)
 /* Who made the socket on which it is listened; 0: nobody. That takes no word of theirs. */
 static pid_t listener_of(const char *path)
 {
-        AUTO(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        AUTO(fd_close) int fd = varlink_connect(path, SOCK_NONBLOCK);
         struct ucred peer = { 0 };
         socklen_t size = sizeof(peer);
 
-        if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
-                return 0;
-        memcpy(a.sun_path, path, strlen(path) + 1);
-        if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
-            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
                 return 0;
         return peer.pid;
 }

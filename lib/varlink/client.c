@@ -37,7 +37,7 @@ int varlink_client_new_fd(VarlinkClient **ret, int fd)
         return 0;
 }
 
-int varlink_client_new(VarlinkClient **ret, const char *path)
+int varlink_connect(const char *path, int flags)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         AUTO(fd_close) int fd = -1;
@@ -48,13 +48,19 @@ int varlink_client_new(VarlinkClient **ret, const char *path)
         memcpy(address.sun_path, path, n);
         if (path[0] == '@')
                 address.sun_path[0] = '\0';
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, (struct sockaddr *)&address,
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+        if (fd < 0 ||
+            connect(fd, (struct sockaddr *)&address,
                     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (path[0] != '@'))) < 0)
                 return -errno;
-        return varlink_client_new_fd(ret, MOVE_FD(fd));
+        return MOVE_FD(fd);
+}
+
+int varlink_client_new(VarlinkClient **ret, const char *path)
+{
+        int fd = varlink_connect(path, 0);
+
+        return fd < 0 ? fd : varlink_client_new_fd(ret, fd);
 }
 
 void varlink_client_free(VarlinkClient *c)

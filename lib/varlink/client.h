@@ -15,7 +15,11 @@
 
 typedef struct VarlinkClient VarlinkClient;
 
-/* Connects to a Unix socket: a path, or "@name" for an abstract one. Returns 0 or -errno. */
+/* Connects to a Unix socket: a path, or "@name" for an abstract one. `flags`: 0, or SOCK_NONBLOCK,
+ * so that a full queue of who does not accept is not waited for. Returns a descriptor or -errno. */
+int varlink_connect(const char *path, int flags);
+
+/* A client of such a socket. Returns 0 or -errno. */
 int varlink_client_new(VarlinkClient **ret, const char *path);
 /* The same round a connected socket, which it then owns. */
 int varlink_client_new_fd(VarlinkClient **ret, int fd);

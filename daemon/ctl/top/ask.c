@@ -4,34 +4,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
-#include "base/cleanup.h"
 #include "ctl/words.h"
-
-/* Where the queue of a daemon that takes no connections is full, connect() would wait for ever. */
-static int open_socket(const char *path)
-{
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        AUTO(fd_close) int fd = -1;
-        size_t n = strlen(path);
-
-        if (n >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, n);
-        if (path[0] == '@')
-                address.sun_path[0] = '\0';
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 ||
-            connect(fd, (const struct sockaddr *)&address,
-                    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (path[0] != '@'))) < 0)
-                return -errno;
-        return MOVE_FD(fd);
-}
 
 static void lost_words(Buffer *words, int error)
 {
@@ -46,7 +23,7 @@ static void lost_words(Buffer *words, int error)
 static int connect_and_send(TopAsk *a, const char *socket, const char *method, const char *name,
                             const char *value)
 {
-        int fd = open_socket(socket), r;
+        int fd = varlink_connect(socket, SOCK_NONBLOCK), r;
         char full[64];
         Buffer *b;
 
