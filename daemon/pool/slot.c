@@ -74,10 +74,11 @@ static void arm(Slot *slot, usec_t when, usec_t now)
         usec_t left = when > now ? when - now : 0;
         struct timeval t = { (time_t)(left / USEC_PER_SEC), (suseconds_t)(left % USEC_PER_SEC) };
 
-        if (when == USEC_INFINITY)
-                (void)event_del(&slot->timer);
-        else
+        slot->armed = when != USEC_INFINITY;
+        if (slot->armed)
                 (void)event_add(&slot->timer, &t);
+        else
+                (void)event_del(&slot->timer);
 }
 
 void slot_note_idle(Slot *slot)
@@ -135,8 +136,8 @@ static Job *part(Slot *slot)
                 slot->worker->n_busy--;
         if (slot->slow_armed)
                 slow_disarm(slot);
-        if ((job && timeout_of(job)) || ladder_climbing(&slot->ladder))
-                (void)event_del(&slot->timer);
+        if (slot->armed)
+                arm(slot, USEC_INFINITY, 0);
         return job;
 }
 
@@ -322,6 +323,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         usec_t now = clock_steady(), due = hard_timeout(slot);
         bool shares = slot->worker->n_slots > 1 && !slot->timed_out;
 
+        slot->armed = false;
         if (!slot->count)
                 return;
         if (!ladder_climbing(&slot->ladder)) {

@@ -47,6 +47,7 @@ typedef struct Slot {
         bool timed_out;        /* why it is on the ladder: its timeout, else a cancel */
         bool pulled;           /* it has pulled down its worker: that was sent a signal for it */
         struct event timer;    /* timeout or next rung */
+        bool armed;            /* it is set, for the first run */
         struct BoardSlot *shown; /* on the scoreboard; NULL: there is no room */
         struct event slow;     /* SlowAfter= of the first run */
         bool slow_armed;
