@@ -123,7 +123,7 @@ static void begin(Slot *slot, usec_t now)
         worker_note_state(w, NULL);
         show_slot(slot);
         if (job->cancel_asked)
-                slot_cancel(slot, job, false, now);
+                slot_cancel(slot, job, run_at(slot, 0)->force, now);
 }
 
 /* Where a job and its slot part. Returns the job; NULL if it had been recalled. */
@@ -224,7 +224,7 @@ int slot_give(Slot *slot, Job *job, usec_t now)
                 return -ENOMEM;
         link_touch(&slot->link);
         job->slot = slot;
-        run_at(slot, slot->count++)->job = job;
+        *run_at(slot, slot->count++) = (SlotRun){ .job = job };
         slot->slowest = MAX(slot->slowest, job->handler->run_usec);
         if (is_followed(slot, job))
                 slot_look_followed(slot);
@@ -343,11 +343,15 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
 {
-        if (slot_job(slot, 0) == job)
+        if (slot_job(slot, 0) == job) {
                 start_ending(slot, force, now);
-        else
-                slot_recall(slot, now); /* back in the queue, it finds that it is cancelled; or, if
-                                           it has just begun, it is asked when its turn comes */
+                return;
+        }
+        for (unsigned i = 1; force && i < slot->count; i++)
+                if (slot_job(slot, i) == job)
+                        run_at(slot, i)->force = true;
+        slot_recall(slot, now); /* back in the queue, it finds that it is cancelled; or, if it has
+                                   just begun, it is ended when its turn comes */
 }
 
 /* --- answers --- */
