@@ -600,6 +600,8 @@ static void on_ended(Link *link, int error)
 {
         Slot *slot = CONTAINER_OF(link, Slot, link);
 
+        if (error == -EPIPE || error == -ECONNRESET)
+                link_drain(link); /* it could not be written to: its answers may be there */
         worker_slot_ended(slot->worker, slot, error);
 }
 

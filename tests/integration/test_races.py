@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What meets at the worst moment: cancels, timeouts, deaths and reloads."""
 
+import contextlib
+import os
+import signal
 import time
 
 from harness import *
+from test_python_module import served
 from test_regressions import wait_many
 
 
@@ -36,3 +40,38 @@ def test_force_for_one_that_has_just_begun():
             c.receive_message()
             c.receive_message()
             assert d.wait(id, 5)["state"] == "cancelled"
+
+
+STEP = """
+@handler
+def step(die=False, load=None, *, job):
+    if die:
+        job.progress(0.5)
+        os._exit(1)
+"""
+
+
+def step(**args):
+    return {"handler": "step", "args": args, "durability": "memory", "max_attempts": 1}
+
+
+def test_the_answers_of_a_worker_that_is_dead():
+    """What it had answered is done, also where the rest of its line could not be written any more.
+    What a run says takes all answers with it that were ready before."""
+    load = "x" * 20000  # of the whole line not all can be written at once
+    with served(STEP, breaker_deaths=0) as d, d.connect() as c:
+        for _ in range(25):
+            wait_many(d, d.call("SubmitMany", jobs=[step()] * 400)["ids"])  # so they are quick
+            pid, = d.pids("work")
+            os.kill(pid, signal.SIGSTOP)
+            c.send("SubmitMany", {"jobs": [step(die=n == 6, load=load) for n in range(40)]})
+            time.sleep(0.004)  # it is written, and nothing is taken back yet
+            os.kill(d.pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(AssertionError):  # too late or too early: it has not died
+                wait_gone([pid], 0.2)
+            os.kill(d.pid, signal.SIGCONT)
+            for job in wait_many(d, c.receive_message()["parameters"]["ids"]):
+                died = job["spec"]["args"]["die"]
+                assert job["state"] == ("failed" if died else "succeeded"), job
+            until(lambda: d.pool_status("work")["idle"] == 1, "there is another one")
