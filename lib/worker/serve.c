@@ -85,6 +85,7 @@ static void worker_free(Worker *w)
 {
         for (unsigned i = 0; i < w->n_slots; i++)
                 worker_slot_fini(&w->slots[i]);
+        early_fini(&w->early);
         varlink_interface_free(w->interface);
         free(w->handlers);
         free(w);
@@ -107,7 +108,10 @@ static int worker_new(Worker **ret, const WorkerOptions *options)
         w->max_message = options->max_message;
         w->loop = options->loop;
         w->wake_fd = -1;
-        r = varlink_interface_new(&w->interface, SLICE(IO_BROOD_WORKER_TEXT), error, sizeof(error));
+        r = early_init(&w->early, options->n_slots);
+        if (r == 0)
+                r = varlink_interface_new(&w->interface, SLICE(IO_BROOD_WORKER_TEXT), error,
+                                          sizeof(error));
         while (r == 0 && w->n_slots < options->n_slots) {
                 r = worker_slot_init(&w->slots[w->n_slots], w, w->n_slots, options);
                 w->n_slots++;

@@ -175,15 +175,16 @@ static HandlerSpeed *find_handler(WorkerSlot *s, Slice name)
         return NULL;
 }
 
-/* Makes the job the current one, unless its cancel has come before it. */
+/* Makes the job the current one. Its cancel may have come before it. */
 static void enter(WorkerSlot *s, BroodJob *job)
 {
+        CancelReason reason;
+
         pthread_mutex_lock(&s->job_lock);
         s->current = job;
-        for (unsigned i = 0; i < s->n_early; i++)
-                if (s->early[i].attempt == job->attempt && strcmp(s->early[i].id, job->id) == 0)
-                        job_cancel(job, s->early[i].reason);
-        s->n_early = 0;
+        reason = early_take(&s->worker->early, job->id, job->attempt);
+        if (reason != CANCEL_NONE)
+                job_cancel(job, reason);
         pthread_mutex_unlock(&s->job_lock);
 }
 

@@ -25,24 +25,8 @@ typedef struct Control {
         Worker *worker;
 } Control;
 
-static void remember_cancel(WorkerSlot *s, const char *id, int attempt, CancelReason reason)
-{
-        EarlyCancel *e;
-
-        if (s->n_early == ELEMENTS(s->early)) {
-                memmove(s->early, s->early + 1, sizeof(s->early) - sizeof(s->early[0]));
-                s->n_early--;
-        }
-        e = &s->early[s->n_early++];
-        (void)snprintf(e->id, sizeof(e->id), "%s", id);
-        e->attempt = attempt;
-        e->reason = reason;
-}
-
-/* Returns whether it is the slot's current one; else, `remember`: that is done under the same lock,
- * since it may become that at any time. */
-static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelReason reason,
-                           bool remember)
+/* Returns whether it is the slot's current one. */
+static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelReason reason)
 {
         bool found;
 
@@ -52,8 +36,6 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
                 job_cancel(s->current, reason);
                 if (s->worker->module->ending)
                         s->worker->module->ending(s->current);
-        } else if (remember) {
-                remember_cancel(s, id, attempt, reason);
         }
         pthread_mutex_unlock(&s->job_lock);
         if (found)
@@ -63,12 +45,13 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
 
 static void cancel_attempt(Worker *w, const char *id, int attempt, CancelReason reason)
 {
-        for (unsigned i = 0; i < w->n_slots; i++)
-                if (cancel_current(&w->slots[i], id, attempt, reason, false))
-                        return;
-        for (unsigned i = 0; i < w->n_slots; i++) /* on its way, and to which slot? */
-                if (cancel_current(&w->slots[i], id, attempt, reason, true))
-                        return;
+        early_note(&w->early, id, attempt, reason);
+        for (unsigned i = 0; i < w->n_slots; i++) {
+                if (!cancel_current(&w->slots[i], id, attempt, reason))
+                        continue;
+                (void)early_take(&w->early, id, attempt); /* it was not */
+                return;
+        }
 }
 
 static void cancel(Worker *w, const VarlinkScan *scan, const VarlinkNode *in)

@@ -12,6 +12,7 @@
 
 #include "varlink/service.h"
 #include "worker/async.h"
+#include "worker/early.h"
 #include "worker/job.h"
 #include "worker/serve.h"
 
@@ -20,15 +21,6 @@ typedef struct HandlerSpeed {
         const BroodHandler *handler;
         usec_t usec;
 } HandlerSpeed;
-
-/* A cancel that came before its run was read. */
-typedef struct EarlyCancel {
-        char id[UUID_TEXT + 1];
-        int attempt;
-        CancelReason reason;
-} EarlyCancel;
-
-enum { MAX_EARLY = 32 };
 
 typedef struct WorkerSlot {
         struct Worker *worker;
@@ -56,9 +48,7 @@ typedef struct WorkerSlot {
         _Atomic usec_t unsent_since; /* under out_lock for writing; 0: nothing waits */
 
         pthread_mutex_t job_lock;
-        BroodJob *current; /* under job_lock; and so are these */
-        EarlyCancel early[MAX_EARLY];
-        unsigned n_early;
+        BroodJob *current; /* under job_lock */
 } WorkerSlot;
 
 typedef struct Worker {
@@ -72,6 +62,7 @@ typedef struct Worker {
         VarlinkInterface *interface;
         _Atomic bool broken; /* this worker ends: what is unanswered stays so */
         _Atomic int error;   /* a connection failed: -errno */
+        EarlyCancels early;
 
         /* watching thread */
         pthread_t watcher;

@@ -75,3 +75,27 @@ def test_the_answers_of_a_worker_that_is_dead():
                 died = job["spec"]["args"]["die"]
                 assert job["state"] == ("failed" if died else "succeeded"), job
             until(lambda: d.pool_status("work")["idle"] == 1, "there is another one")
+
+
+def sleep(seconds):
+    return {"handler": "sleep", "args": {"seconds": seconds}}
+
+
+def cancel_all(d, ids):
+    """Without waiting for answers."""
+    with d.connect() as c:
+        for id in ids:
+            c.send("Cancel", {"id": id})
+        for _ in ids:
+            c.receive_message()
+
+
+def test_as_many_early_cancels_as_there_are_slots():
+    """A loop that is busy comes late to its runs: each has been cancelled by then, and hears it."""
+    keys = dict(concurrency="async", slots=100, min_workers=1, kill_after="60s")
+    with Daemon({"work": diag(**keys)}) as d:
+        d.submit("spin", {"seconds": 0.3})
+        until(lambda: d.pool_status("work")["busy"] == 1, "it is busy")
+        ids = d.call("SubmitMany", jobs=[sleep(60)] * 99)["ids"]
+        cancel_all(d, ids)
+        assert [d.wait(id, 5)["state"] for id in ids] == ["cancelled"] * 99
