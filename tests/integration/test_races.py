@@ -7,6 +7,7 @@ import signal
 import time
 
 from harness import *
+from test_models import DIAG, HANDLERS, PYTHON
 from test_python_module import served
 from test_regressions import wait_many
 
@@ -99,3 +100,19 @@ def test_as_many_early_cancels_as_there_are_slots():
         ids = d.call("SubmitMany", jobs=[sleep(60)] * 99)["ids"]
         cancel_all(d, ids)
         assert [d.wait(id, 5)["state"] for id in ids] == ["cancelled"] * 99
+
+
+def test_as_many_early_cancels_in_python():
+    """The thread that hears of cancels may be the first one that Python lets go on."""
+    process = "Environment=PYTHONPATH=%s PYTHONDONTWRITEBYTECODE=1" % source("lib", "python")
+    keys = dict(command="%s -m brood.worker %s.py" % (PYTHON, DIAG), handlers=HANDLERS,
+                concurrency="thread", slots=128, min_workers=1, kill_after="60s", process=process)
+    with Daemon({"work": diag(**keys)}) as d:
+        pid, = d.pids()
+        for _ in range(10):
+            os.kill(pid, signal.SIGSTOP)
+            ids = d.call("SubmitMany", jobs=[sleep(60)] * 128)["ids"]
+            cancel_all(d, ids)
+            os.kill(pid, signal.SIGCONT)
+            assert [d.wait(id, 5)["state"] for id in ids] == ["cancelled"] * 128
+        assert d.pool_status("work")["deaths"] == 0

@@ -33,7 +33,7 @@ from ._loops import Loops
 WORKER = "io.brood.Worker."
 SERVICE = "org.varlink.service."
 READ_SIZE = 256 * 1024
-MAX_EARLY = 64
+MAX_EARLY = 512  # a worker has 128 slots at the most, and some cancels come too late
 ENVELOPE = 256  # round a result there are fewer bytes
 FIRST_FD = 3
 
@@ -220,6 +220,7 @@ class Server:
         self.prepared = False
         self.leaving = False
         self.connections: List[Connection] = []
+        self.lock = threading.Lock()  # where a run that begins meets its cancel
         self.current: Dict[Tuple[str, int], Job] = {}
         self.early: Dict[Tuple[str, int], str] = {}  # cancels that have come before their runs
         self.interruptible: Optional[Tuple[Job, Connection]] = None
@@ -228,11 +229,11 @@ class Server:
     # --- jobs ---
 
     def enter(self, job: Job) -> None:
-        self.current[job.id, job.attempt] = job
-        if self.early:
+        with self.lock:
+            self.current[job.id, job.attempt] = job
             reason = self.early.pop((job.id, job.attempt), None)
-            if reason:
-                job._cancel(reason)
+        if reason:
+            job._cancel(reason)
 
     def leave(self, job: Job) -> None:
         self.current.pop((job.id, job.attempt), None)
@@ -300,13 +301,14 @@ class Server:
         return encode({"parameters": {"handlers": list(self.offered)}}).encode()
 
     def cancel(self, id: str, attempt: int, reason: str, **_: Any) -> bytes:
-        self.early[id, attempt] = reason
-        job = self.current.get((id, attempt))
+        with self.lock:
+            job = self.current.get((id, attempt))
+            if job is None:
+                self.early[id, attempt] = reason
+                if len(self.early) > MAX_EARLY:
+                    del self.early[next(iter(self.early))]
         if job is not None:
-            self.early.pop((id, attempt), None)
             job._cancel(reason)
-        while len(self.early) > MAX_EARLY:
-            self.early.pop(next(iter(self.early)), None)
         return b'{"parameters":{}}'
 
     def go(self, **_: Any) -> bytes:
