@@ -18,27 +18,28 @@ const handlers = Object.assign(Object.create(null), {
 });
 
 const INTERFACE = 'io.brood.Worker';
-const cancels = new Map(); // of runs, by id
+const cancels = {}; // of runs, by id and attempt: a Cancel may be read before its Run
+const cancelOf = (p) => (cancels[`${p.id} ${p.attempt}`] ??= new AbortController());
+let running = 0;
 let leaving = false;
 
-async function run({ id, handler, args }, more, say) {
+async function run({ id, attempt, handler, args }, more, say) {
   if (!handlers[handler]) {
     return say({ error: `${INTERFACE}.NoSuchHandler`, parameters: { handler } });
   }
-  const cancel = new AbortController();
-  cancels.set(id, cancel);
+  const { signal } = cancelOf({ id, attempt });
   const progress = (x) => more && say({ continues: true, parameters: { progress: x } });
   try {
-    say({ parameters: { result: await handlers[handler](args, progress, cancel.signal) } });
+    say({ parameters: { result: await handlers[handler](args, progress, signal) } });
   } catch (e) {
     say({ error: `${INTERFACE}.HandlerFailed`, parameters: { message: `${e.message || e}` } });
   }
-  cancels.delete(id);
+  delete cancels[`${id} ${attempt}`];
 }
 
 const methods = {
   [`${INTERFACE}.Prepare`]: (p) => ({ handlers: p.handlers.filter((h) => handlers[h]) }),
-  [`${INTERFACE}.Cancel`]: (p) => { cancels.get(p.id)?.abort(); return {}; },
+  [`${INTERFACE}.Cancel`]: (p) => { cancelOf(p).abort(); return {}; },
   [`${INTERFACE}.Leave`]: () => { leaving = true; return {}; },
   'org.varlink.service.GetInfo': () => ({ vendor: 'example', product: 'worker', version: '1',
     url: '', interfaces: ['org.varlink.service', INTERFACE] }),
@@ -57,14 +58,16 @@ async function serve(connection) {
       const call = JSON.parse(Buffer.from(pieces.join(''), 'latin1').toString());
       pieces = [piece];
       if (call.method === `${INTERFACE}.Run`) {
+        running++;
         await run(call.parameters, call.more, say);
+        running--;
       } else if (methods[call.method]) {
         say({ parameters: methods[call.method](call.parameters || {}) });
       } else {
         say({ error: 'org.varlink.service.MethodNotFound', parameters: { method: call.method } });
       }
     }
-    if (leaving && cancels.size === 0) connection.end(() => process.exit(0));
+    if (leaving && running === 0) connection.end(() => process.exit(0));
   }
 }
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import languages
 from harness import *
 from test_models import DIAG, HANDLERS, PYTHON
 from test_python_module import served
@@ -116,3 +117,27 @@ def test_as_many_early_cancels_in_python():
             os.kill(pid, signal.SIGCONT)
             assert [d.wait(id, 5)["state"] for id in ids] == ["cancelled"] * 128
         assert d.pool_status("work")["deaths"] == 0
+
+
+def cancel_before_it_is_read(command):
+    """The arguments are more than the connection holds: the cancel is there before they are."""
+    given = pool("count", command=command, min_workers=1, spare_workers=0, kill_after="60s")
+    with Daemon({"work": given}) as d:
+        pid, = d.pids()
+        for _ in range(3):
+            os.kill(pid, signal.SIGSTOP)
+            id = d.submit("count", {"to": 10**6, "load": "x" * 800000})
+            d.call("Cancel", id=id)
+            os.kill(pid, signal.SIGCONT)
+            assert d.wait(id, 5)["state"] == "cancelled"
+
+
+def test_a_cancel_before_its_run_in_javascript():
+    """lib/examples/worker.js keeps it."""
+    cancel_before_it_is_read(languages.node(source("lib", "examples", "worker.js")))
+
+
+def test_a_cancel_before_its_run_in_go():
+    """And so does worker.go."""
+    cancel_before_it_is_read(languages.go(source("lib", "examples", "worker.go"),
+                                          source("lib", "io.brood.Worker.varlink")))
