@@ -281,6 +281,12 @@ static void note_breaker(Job *job, const AttemptEnd *end, bool untouched, usec_t
         job->trial = false;
 }
 
+/* Nobody looked at the job: was it to blame for that? Not where we took it back. */
+static bool is_suspicious(const AttemptEnd *end)
+{
+        return end->untouched && end->outcome != OUTCOME_SHUTDOWN;
+}
+
 /* What the end of the attempt adds to the job's history. */
 static void note_end(Job *job, Attempt *a, AttemptEnd *end, bool untouched, usec_t now)
 {
@@ -289,7 +295,7 @@ static void note_end(Job *job, Attempt *a, AttemptEnd *end, bool untouched, usec
         a->ended = now;
         a->outcome = end->outcome;
         a->certificate = MOVE_PTR(end->certificate);
-        h->untouched = end->untouched ? h->untouched + 1 : 0;
+        h->untouched = end->untouched ? h->untouched + is_suspicious(end) : 0;
         job->touched |= !untouched;
         if (!job->touched)
                 h->started = 0; /* not yet, then */
@@ -328,7 +334,8 @@ static RetryDecision decide(const Job *job, const AttemptEnd *end, bool untouche
 int core_settle(Core *core, Job *job, uint32_t number, AttemptEnd *end, usec_t now, uint64_t random)
 {
         Attempt *a = job_last_attempt(job);
-        bool untouched = end->untouched && job->history->untouched < MAX_UNTOUCHED;
+        bool untouched = end->untouched &&
+                         (!is_suspicious(end) || job->history->untouched < MAX_UNTOUCHED);
         RetryDecision d;
 
         if (job->state != JOB_RUNNING || job->request != REQUEST_NONE || job->attempt != number) {

@@ -202,8 +202,8 @@ void core_progress(Core *core, Job *job, double fraction);
 typedef struct AttemptEnd {
         Outcome outcome;
         bool may_retry;
-        bool untouched; /* its worker died before it looked at it: this attempt costs nothing,
-                           unless it goes on like that */
+        bool untouched; /* it was taken back, or its worker died, before that looked at it: this
+                           attempt costs nothing, unless workers go on dying like that */
         bool bystander; /* its worker died, and another job is known to have done it: it counts as
                            an attempt, and as no death */
         Slice result;             /* copied; of a failure: its details; empty: none */

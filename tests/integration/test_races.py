@@ -33,7 +33,7 @@ def test_force_for_one_that_has_just_begun():
     """A cancel by force that comes when its worker has begun the run, and still holds the answer to
     the one before: it is by force all the same."""
     with Daemon({"diag": diag(min_workers=1, kill_after="60s")}) as d, d.connect() as c:
-        for round in range(60):
+        for round in range(50):
             wait_many(d, d.call("SubmitMany", jobs=[spin()] * 400)["ids"])  # so they are quick
             id = "0192b1c0-0000-7000-8000-%012x" % round
             c.send("SubmitMany", {"jobs": [spin(), spin(30, id=id)]})
@@ -141,3 +141,19 @@ def test_a_cancel_before_its_run_in_go():
     """And so does worker.go."""
     cancel_before_it_is_read(languages.go(source("lib", "examples", "worker.go"),
                                           source("lib", "io.brood.Worker.varlink")))
+
+
+def test_taken_back_again_and_again():
+    """A run that its worker does not come to, and that is taken back each time, costs nothing."""
+    with Daemon({"diag": diag(min_workers=1)}) as d:
+        for _ in range(5):
+            wait_many(d, d.call("SubmitMany", jobs=[spin()] * 400)["ids"])  # so they are quick
+            pid, = d.pids()
+            os.kill(pid, signal.SIGSTOP)
+            ids = d.call("SubmitMany", jobs=[spin(max_attempts=1)] * 2)["ids"]
+            for _ in range(40):
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(0.012)  # longer than a line waits
+                os.kill(pid, signal.SIGCONT)
+            for job in wait_many(d, ids):
+                assert job["state"] == "succeeded", job

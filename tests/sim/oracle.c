@@ -253,10 +253,11 @@ static JobState decide(SimJob *m, const Job *job, const AttemptEnd *end, bool un
 
 void oracle_settling(World *w, SimJob *m, const Job *job, const AttemptEnd *end)
 {
-        bool untouched = end->untouched && m->untouched < MAX_UNTOUCHED;
+        bool suspicious = end->outcome != OUTCOME_SHUTDOWN;
+        bool untouched = end->untouched && (!suspicious || m->untouched < MAX_UNTOUCHED);
 
         CHECK(w, m, m->state == JOB_RUNNING && !m->settling);
-        m->untouched = end->untouched ? m->untouched + 1 : 0;
+        m->untouched = end->untouched ? m->untouched + suspicious : 0;
         m->touched |= !untouched;
         m->budget += untouched;
         m->failures += !untouched && end->outcome != OUTCOME_SUCCEEDED;

@@ -720,6 +720,16 @@ static inline void rig_end_untouched(Rig *r, Job *job)
         rig_rest(r);
 }
 
+/* It was taken back before its worker looked at it. */
+static inline void rig_recall(Rig *r, Job *job)
+{
+        AttemptEnd end = { .outcome = OUTCOME_SHUTDOWN, .may_retry = true, .untouched = true };
+
+        assert_int_equal(core_settle(&r->core, job, job->attempt, &end, r->now, 0), 0);
+        rig_sound(r);
+        rig_rest(r);
+}
+
 static inline void rig_cancel(Rig *r, Job *job)
 {
         core_cancel(&r->core, job, "cancelled on request", r->now);

@@ -596,6 +596,20 @@ static void what_nobody_lives_to_look_at_is_to_blame_at_last(void **state UNUSED
         assert_int_equal(job->state, JOB_FAILED);
 }
 
+static void what_is_taken_back_is_not_to_blame(void **state UNUSED)
+{
+        AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
+        Job *job = rig_job(r);
+
+        for (int i = 0; i < 20; i++) {
+                rig_run(r, job);
+                rig_recall(r, job);
+                assert_int_equal(job->state, JOB_QUEUED);
+                assert_int_equal(job->budget - job->attempt, 3);
+                assert_int_equal(job->history->untouched, 0);
+        }
+}
+
 static void an_untouched_job_that_was_cancelled_ends(void **state UNUSED)
 {
         AUTO(rig_free) Rig *r = rig_new(RIG_LIMITS);
@@ -844,6 +858,7 @@ int main(void)
                 cmocka_unit_test(an_attempt_says_where_and_when_it_ran),
                 cmocka_unit_test(an_untouched_attempt_costs_nothing),
                 cmocka_unit_test(what_nobody_lives_to_look_at_is_to_blame_at_last),
+                cmocka_unit_test(what_is_taken_back_is_not_to_blame),
                 cmocka_unit_test(an_untouched_job_that_was_cancelled_ends),
                 cmocka_unit_test(progress_stays_between_nothing_and_all),
                 cmocka_unit_test(nothing_has_ended_before_its_settlement_is_complete),
