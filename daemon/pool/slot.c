@@ -29,6 +29,9 @@
 /* Short runs are written ahead up to so much work. */
 enum { AHEAD_USEC = 1000 };
 
+/* An answer that was held back is here in so much time, or the worker does not hear. */
+enum { HELD_USEC = 100000 };
+
 static Pools *pools_of(const Slot *slot)
 {
         return slot->worker->pool->pools;
@@ -331,6 +334,10 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
                 start_ending(slot, false, now);
                 return;
         }
+        if (run_at(slot, 0)->force) {
+                start_ending(slot, true, now);
+                return;
+        }
         if (shares && now >= due) { /* it was only asked so far */
                 slot->timed_out = true;
                 slot->ladder.next = now;
@@ -341,10 +348,31 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         arm(slot, shares ? MIN(slot->ladder.next, due) : slot->ladder.next, now);
 }
 
+/* Has the worker begun the next run? Of the first one only the answer is still to come then. */
+static bool is_over(const Slot *slot)
+{
+        return slot->page && begun(slot, slot_page_begun(slot->page)) > 1;
+}
+
+/* By force, but for one that is over: its end would be another's. */
+static void cancel_first(Slot *slot, bool force, usec_t now)
+{
+        bool over;
+
+        slot_recall(slot, now); /* what has not begun does not begin meanwhile */
+        over = is_over(slot);
+        start_ending(slot, force && !over, now);
+        if (!force || !over)
+                return;
+        run_at(slot, 0)->force = true;
+        slot->ladder.next = usec_add(now, HELD_USEC);
+        arm(slot, slot->ladder.next, now);
+}
+
 void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
 {
         if (slot_job(slot, 0) == job) {
-                start_ending(slot, force, now);
+                cancel_first(slot, force, now);
                 return;
         }
         for (unsigned i = 1; force && i < slot->count; i++)

@@ -20,7 +20,7 @@ struct Worker;
 typedef struct SlotRun {
         Job *job;         /* NULL: recalled; its answer is still to come */
         uint32_t attempt; /* of the first in line: which one it is */
-        bool force;       /* its cancel is by force, when its turn comes */
+        bool force;       /* its cancel is by force, when its turn or its time comes */
 } SlotRun;
 
 /* A piece of what a job writes. */

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import signal
+import struct
 import time
 
 import languages
@@ -42,6 +43,46 @@ def test_force_for_one_that_has_just_begun():
             c.receive_message()
             c.receive_message()
             assert d.wait(id, 5)["state"] == "cancelled"
+
+
+def test_force_for_one_that_is_over():
+    """A cancel by force that comes while its worker holds back the answer does not end the run that
+    the worker has begun meanwhile."""
+    with Daemon({"diag": diag(min_workers=1, kill_after="60s")}) as d, d.connect() as c:
+        for round in range(40):
+            wait_many(d, d.call("SubmitMany", jobs=[spin()] * 400)["ids"])  # so they are quick
+            first, second = ["0192b1c0-000%d-7000-8000-%012x" % (n, round) for n in range(2)]
+            c.send("SubmitMany", {"jobs": [spin(id=first),
+                                           spin(0.02, id=second, max_attempts=1)]})
+            time.sleep(round % 4 * 0.0001)  # the moment is the case, not a wait
+            c.send("Cancel", {"id": first, "force": True})
+            c.receive_message()
+            c.receive_message()
+            assert d.wait(first)["state"] in ("succeeded", "cancelled")
+            assert d.wait(second)["state"] == "succeeded"
+
+
+def page_of(pid):
+    """What a worker shares with the daemon."""
+    paths = ["/proc/%d/fd/%s" % (pid, fd) for fd in os.listdir("/proc/%d/fd" % pid)]
+    path, = [path for path in paths if "memfd:brood-slots" in os.readlink(path)]
+    return os.open(path, os.O_RDWR)
+
+
+def test_force_for_one_that_claims_to_be_over():
+    """Who counts on his page what he has not begun gains nothing by it."""
+    with Daemon({"diag": diag(min_workers=1, kill_after="60s")}) as d:
+        wait_many(d, d.call("SubmitMany", jobs=[spin()] * 400)["ids"])  # so they are quick
+        pid, = d.pids()
+        page = page_of(pid)
+        ids = d.call("SubmitMany", jobs=[spin(30), spin()])["ids"]
+        d.await_state(ids[0], "running")
+        count, = struct.unpack("I", os.pread(page, 4, 0))
+        os.pwrite(page, struct.pack("I", count + 1), 0)
+        os.close(page)
+        d.call("Cancel", id=ids[0], force=True)
+        assert d.wait(ids[0], 5)["state"] == "cancelled"
+        wait_gone([pid])
 
 
 STEP = """

@@ -89,9 +89,8 @@ def test_a_sigterm_hits_no_other_job():
 
 
 def cancel_among_neighbours(force):
-    """Cancels a job whose answer its worker still holds, while the next one runs. Returns how
-    often that was in time."""
-    caught = 0
+    """Cancels a job whose answer its worker still holds, while the next one runs: nobody else is
+    touched."""
     with Daemon({"moods": moods(poison_deaths=0)}) as d:
         for round in range(20):
             make_quick(d)
@@ -101,19 +100,16 @@ def cancel_among_neighbours(force):
             with contextlib.suppress(VarlinkError):
                 d.call("Cancel", id=first, force=force)
             job = d.wait(first)
-            caught += job["state"] == "cancelled" and bool(job["attempts"])
+            assert job["state"] in ("succeeded", "cancelled"), (round, job)
             for id in rest:
                 job = d.wait(id)
-                assert job["state"] == "succeeded", (round, job)
-                assert force or len(job["attempts"]) == 1, (round, job)
-    return caught
+                assert job["state"] == "succeeded" and len(job["attempts"]) == 1, (round, job)
 
 
 @limit(120)
 def test_a_forced_cancel_among_neighbours():
-    """A forced cancel takes its worker, but none of the jobs that were on the line with it."""
-    caught = cancel_among_neighbours(True)
-    assert SANITIZED or caught, "the moment was never met"
+    """A forced cancel may take its worker, but none of the jobs that were on the line with it."""
+    cancel_among_neighbours(True)
 
 
 def test_a_cancel_among_neighbours():
