@@ -435,7 +435,7 @@ static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply
                 end->outcome = failure_outcome(slot, failure_kind(scan, root));
                 details = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_DETAILS);
                 end->result = varlink_slice(scan, details);
-                end->untouched = slot->page && slice_is(failure_kind(scan, root), RECALLED);
+                end->untouched = slot->closed && slice_is(failure_kind(scan, root), RECALLED);
         } else {
                 end->outcome = OUTCOME_ERROR;
         }
