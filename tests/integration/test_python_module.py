@@ -676,15 +676,18 @@ def test_whose_lock_it_is():
     another; else after it."""
     with served(JOBS, kill_after="60s", **MODELS["subinterpreter"]) as d:
         own = "a lock of its own" in d.pool_status("work")["about"]
-        held = d.submit("hold", {"log2": 23})
-        d.await_state(held, "running")
-        other = d.run("noop")
-        state = d.get(held)["state"]
-        assert other["state"] == "succeeded"
-        assert state == ("running" if own else state), "it ran beside it"
-        held = d.wait(held)
-        assert held["state"] == "succeeded"
-        assert own or other["ended_usec"] >= held["ended_usec"] - 1000, (other, held)
+        for _ in range(4):  # what runs may not have come to that call yet
+            held = d.submit("hold", {"log2": 23})
+            d.await_state(held, "running")
+            other = d.run("noop")
+            state = d.get(held)["state"]
+            held = d.wait(held)
+            assert (other["state"], held["state"]) == ("succeeded", "succeeded"), (other, held)
+            if own or other["ended_usec"] >= held["ended_usec"] - 1000:
+                break
+        else:
+            raise AssertionError((other, held))
+        assert not own or state == "running", "it did not run beside it"
 
 
 def test_many_interpreters():
