@@ -7,12 +7,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "base/base64.h"
-#include "base/cleanup.h"
 #include "base/entropy.h"
 #include "base/fd.h"
 #include "core/ties.h"
-#include "io.brood.Worker.h"
 #include "pool/fields.h"
 #include "pool/handler_log.h"
 #include "pool/obituary.h"
@@ -21,10 +18,6 @@
 #include "pool/slow.h"
 #include "varlink/json.h"
 #include "varlink/message.h"
-
-/* The kind of what a worker says to a run that it has not begun, because the line was recalled
- * before. Of the first in line that is an attempt that costs nothing. */
-#define RECALLED "recalled"
 
 /* Short runs are written ahead up to so much work. */
 enum { AHEAD_USEC = 1000 };
@@ -45,7 +38,7 @@ static usec_t timeout_of(const Job *job)
 
 /* --- output --- */
 
-static bool is_followed(const Slot *slot, const Job *job)
+bool slot_is_followed(const Slot *slot, const Job *job)
 {
         const Pools *pools = pools_of(slot);
 
@@ -59,18 +52,13 @@ void slot_look_followed(Slot *slot)
         bool any = false;
 
         for (unsigned i = 0; i < slot->count && !any; i++)
-                any = is_followed(slot, slot_job(slot, i));
+                any = slot_is_followed(slot, slot_job(slot, i));
         if (slot->page && any != slot->followed)
                 slot_page_follow(slot->page, any);
         slot->followed = any;
 }
 
 /* --- the line of runs --- */
-
-static SlotRun *run_at(Slot *slot, unsigned i)
-{
-        return &slot->runs[(slot->first + i) % SLOT_MAX_RUNS];
-}
 
 static void arm(Slot *slot, usec_t when, usec_t now)
 {
@@ -118,7 +106,7 @@ static void begin(Slot *slot, usec_t now)
                           w->name, uuid_text(&job->id).text);
                 abort(); /* it runs, and nobody could say so */
         }
-        run_at(slot, 0)->attempt = job->attempt;
+        slot_run(slot, 0)->attempt = job->attempt;
         if (timeout_of(job))
                 arm(slot, usec_add(now, timeout_of(job)), now);
         if (w->pool->settings->slow_after)
@@ -126,7 +114,7 @@ static void begin(Slot *slot, usec_t now)
         worker_note_state(w, NULL);
         show_slot(slot);
         if (job->cancel_asked)
-                slot_cancel(slot, job, run_at(slot, 0)->force, now);
+                slot_cancel(slot, job, slot_run(slot, 0)->force, now);
 }
 
 /* Where a job and its slot part. Returns the job; NULL if it had been recalled. */
@@ -144,8 +132,7 @@ static Job *part(Slot *slot)
         return job;
 }
 
-/* The first run of the line is answered: the next one begins, or the slot is idle. */
-static void advance(Slot *slot, usec_t now)
+void slot_advance(Slot *slot, usec_t now)
 {
         (void)part(slot);
         if (slot->followed)
@@ -227,9 +214,9 @@ int slot_give(Slot *slot, Job *job, usec_t now)
                 return -ENOMEM;
         link_touch(&slot->link);
         job->slot = slot;
-        *run_at(slot, slot->count++) = (SlotRun){ .job = job };
+        *slot_run(slot, slot->count++) = (SlotRun){ .job = job };
         slot->slowest = MAX(slot->slowest, job->handler->run_usec);
-        if (is_followed(slot, job))
+        if (slot_is_followed(slot, job))
                 slot_look_followed(slot);
         if (slot->count == 1) {
                 slot->worker->n_busy++;
@@ -267,7 +254,7 @@ void slot_recall(Slot *slot, usec_t now)
                      slot->count - 1)) /* what is answered already must not wait for the rest */
                 worker_poke(slot->worker, slot_job(slot, slot->count - 1));
         for (unsigned i = n; i < slot->count; i++) {
-                SlotRun *run = run_at(slot, i);
+                SlotRun *run = slot_run(slot, i);
                 Job *job = run->job;
 
                 run->job = NULL;
@@ -334,7 +321,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
                 start_ending(slot, false, now);
                 return;
         }
-        if (run_at(slot, 0)->force) {
+        if (slot_run(slot, 0)->force) {
                 start_ending(slot, true, now);
                 return;
         }
@@ -364,7 +351,7 @@ static void cancel_first(Slot *slot, bool force, usec_t now)
         start_ending(slot, force && !over, now);
         if (!force || !over)
                 return;
-        run_at(slot, 0)->force = true;
+        slot_run(slot, 0)->force = true;
         slot->ladder.next = usec_add(now, HELD_USEC);
         arm(slot, slot->ladder.next, now);
 }
@@ -377,251 +364,16 @@ void slot_cancel(Slot *slot, Job *job, bool force, usec_t now)
         }
         for (unsigned i = 1; force && i < slot->count; i++)
                 if (slot_job(slot, i) == job)
-                        run_at(slot, i)->force = true;
+                        slot_run(slot, i)->force = true;
         slot_recall(slot, now); /* back in the queue, it finds that it is cancelled; or, if it has
                                    just begun, it is ended when its turn comes */
 }
 
-/* --- answers --- */
-
-/* How long the first run in line took, smoothed. A worker that shares a page tells; of others it is
- * the time that they had, with waking and being heard in it. */
-static void note_speed(Slot *slot, CoreHandler *handler, usec_t now)
-{
-        usec_t took = now - slot->since;
-        uint16_t told;
-
-        if (slot->page) {
-                if (!slot_page_took(slot->page, slot->answered, &told))
-                        return;
-                took = told;
-        }
-        handler->run_usec = MAX((handler->run_usec * 7 + took) / 8, 1u);
-}
-
-static Slice failure_kind(const VarlinkScan *scan, const VarlinkNode *failure)
-{
-        return varlink_slice(
-                scan, varlink_field(scan, failure, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_KIND));
-}
-
-static Outcome failure_outcome(const Slot *slot, Slice kind)
-{
-        if (slice_is(kind, "timeout") || slot->timed_out)
-                return OUTCOME_TIMEOUT;
-        if (slice_is(kind, RECALLED))
-                return OUTCOME_SHUTDOWN;
-        if (slice_is(kind, "cancelled") || ladder_climbing(&slot->ladder))
-                return OUTCOME_CANCELLED;
-        return slice_is(kind, "command") ? OUTCOME_COMMAND_FAILED : OUTCOME_ERROR;
-}
-
-/* The attempt ended with an error: what kind, and what follows from it. */
-static void read_failure(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply,
-                         AttemptEnd *end)
-{
-        const VarlinkNode *root = varlink_node(scan, reply->parameters);
-        const VarlinkNode *details,
-                *message = varlink_field(scan, root, 0); /* first in each error */
-        char *text = varlink_string(scan, message);
-
-        end->certificate = certificate_new(text);
-        free(text);
-        if (slice_is(reply->member->name, "HandlerFailed")) {
-                const VarlinkNode *retry = varlink_field(
-                        scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_RETRY);
-
-                end->may_retry = !retry->present || varlink_bool(scan, retry);
-                end->outcome = failure_outcome(slot, failure_kind(scan, root));
-                details = varlink_field(scan, root, IO_BROOD_WORKER_ERROR_HANDLER_FAILED_DETAILS);
-                end->result = varlink_slice(scan, details);
-                end->untouched = slot->closed && slice_is(failure_kind(scan, root), RECALLED);
-        } else {
-                end->outcome = OUTCOME_ERROR;
-        }
-}
-
-/* A piece of the status of a command goes into its certificate. */
-static void read_command_status(Certificate *c, Slice details)
-{
-        static const char status[] = "\"exit_status\":";
-        const char *found = details.len
-                                    ? memmem(details.data, details.len, status, sizeof(status) - 1)
-                                    : NULL;
-
-        if (c && found && found[sizeof(status) - 1] >= '0' && found[sizeof(status) - 1] <= '9')
-                c->exit_status = (int)strtol(found + sizeof(status) - 1, NULL, 10);
-}
-
-/* Our exec says so at the end; and what a command has written is quoted there, its quotes escaped.
- */
-static bool tells_of_oom(Slice details)
-{
-        static const char mark[] = ",\"oom_killed\":true}";
-        size_t n = sizeof(mark) - 1;
-
-        return details.len > n && memcmp(details.data + details.len - n, mark, n) == 0;
-}
-
-static void settle(Slot *slot, Job *job, uint32_t number, AttemptEnd *end, usec_t now)
-{
-        Pools *pools = pools_of(slot);
-        const CoreHandler *handler = job->handler;
-        uint32_t broken = handler->breaker.broken;
-
-        if (end->outcome == OUTCOME_COMMAND_FAILED)
-                read_command_status(end->certificate, end->result);
-        if (end->outcome == OUTCOME_COMMAND_FAILED && end->certificate)
-                end->certificate->oom_killed = tells_of_oom(end->result);
-        if (core_settle(pools->core, job, number, end, now,
-                        end->outcome == OUTCOME_SUCCEEDED ? 0 : entropy_u64()) == CORE_E_STALE) {
-                LogFields fields = job_fields(job, NULL);
-
-                fields.worker = slot->worker->name;
-                fields.attempt = number;
-                log_event(&fields, LEVEL_WARNING,
-                          "worker=%s: its answer to attempt %u of job=%s came too late",
-                          slot->worker->name, number, uuid_text(&job->id).text);
-        }
-        handler_log(handler, broken, &job->id, now);
-        pools->dirty = true;
-}
-
-static bool is_base64(const VarlinkScan *scan, const VarlinkNode *node)
-{
-        AUTO(buffer_fini) Buffer bytes = BUFFER_INIT;
-        AUTO(free) char *text = varlink_string(scan, node);
-
-        return text && base64_decode(&bytes, slice_of(text)) == 0;
-}
-
-static void take_output(Slot *slot, const Job *job, const VarlinkScan *scan,
-                        const VarlinkNode *piece)
-{
-        enum { STREAM, DATA, DATA_BASE64 }; /* as in the interface file */
-        const VarlinkNode *data = varlink_field(scan, piece, DATA);
-        JobOutput o = { .err = varlink_field(scan, piece, STREAM)->child == 1,
-                        .base64 = !data->present };
-
-        if (o.base64)
-                data = varlink_field(scan, piece, DATA_BASE64);
-        o.text = varlink_slice(scan, data);
-        if (!o.text.len || !is_followed(slot, job))
-                return;
-        if (!o.base64 || is_base64(scan, data)) {
-                pools_of(slot)->output(job, &o);
-        } else {
-                const LogFields fields = worker_fields(slot->worker, NULL);
-
-                log_event(&fields, LEVEL_WARNING, "worker=%s: output of job=%s is not base 64",
-                          slot->worker->name, uuid_text(&job->id).text);
-        }
-}
-
-/* What a run says before its answer. */
-static int take_progress(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply)
-{
-        const VarlinkNode *out = varlink_node(scan, reply->parameters);
-        const VarlinkNode *progress = varlink_field(scan, out, IO_BROOD_WORKER_RUN_OUT_PROGRESS);
-        const VarlinkNode *output = varlink_field(scan, out, IO_BROOD_WORKER_RUN_OUT_OUTPUT);
-        Job *job = slot_job(slot, 0);
-
-        if (!job || reply->error.len)
-                return -EPROTO;
-        if (progress->present)
-                core_progress(pools_of(slot)->core, job, varlink_float(scan, progress));
-        if (output->present)
-                take_output(slot, job, scan, output);
-        return 0;
-}
-
-/* The answer to the first run of the line. */
-static int take_answer(Slot *slot, const VarlinkScan *scan, const VarlinkReply *reply, usec_t now)
-{
-        AttemptEnd end = { .outcome = OUTCOME_SUCCEEDED };
-        CoreHandler *handler;
-        uint32_t number = run_at(slot, 0)->attempt;
-        Job *job;
-
-        if (reply->error.len && !reply->member)
-                return -EPROTO;
-        worker_end_words(slot->worker);
-        job = slot_job(slot, 0);
-        if (!job) { /* recalled: this is only the end of it */
-                advance(slot, now);
-                pools_of(slot)->dirty = true;
-                if (slot->count == 0)
-                        worker_slot_idle(slot->worker, now);
-                return 0;
-        }
-        handler = job->handler;
-        if (reply->member)
-                read_failure(slot, scan, reply, &end);
-        else
-                end.result = varlink_slice(
-                        scan, varlink_field(scan, varlink_node(scan, reply->parameters),
-                                            IO_BROOD_WORKER_RUN_OUT_RESULT));
-        if (!end.untouched &&
-            (!reply->member || !slice_is(reply->member->name, "NoSuchHandler"))) {
-                note_speed(slot, handler, now);
-                slot->answered++; /* those did not count as begun */
-        }
-        if (wear_is_due(&slot->worker->wear, ++slot->worker->jobs_done, now))
-                pool_touch(slot->worker->pool);
-        advance(slot, now);
-        settle(slot, job, number, &end, now);
-        if (slot->count == 0)
-                worker_slot_idle(slot->worker, now);
-        return 0;
-}
-
-static int take_reply(Slot *slot, Slice text, usec_t now)
-{
-        Pools *pools = pools_of(slot);
-        const VarlinkInterface *interface = pools->interface;
-        Worker *w = slot->worker;
-        VarlinkReply reply;
-        int which = w->prepared ? IO_BROOD_WORKER_RUN : IO_BROOD_WORKER_PREPARE;
-        int r = varlink_reply_scan(&pools->scan, text, interface, &interface->methods[which],
-                                   &reply);
-
-        if (r != 0)
-                return -EPROTO;
-        if (!w->prepared) {
-                if (reply.error.len || reply.continues || slot != w->slots)
-                        return -EPROTO;
-                worker_prepared(w, &pools->scan,
-                                varlink_field(&pools->scan,
-                                              varlink_node(&pools->scan, reply.parameters),
-                                              IO_BROOD_WORKER_PREPARE_OUT_HANDLERS),
-                                now);
-                return 0;
-        }
-        if (!slot->count)
-                return -EPROTO;
-        return reply.continues ? take_progress(slot, &pools->scan, &reply)
-                               : take_answer(slot, &pools->scan, &reply, now);
-}
+/* --- the connection --- */
 
 static int on_bytes(Link *link, const char *bytes, size_t n)
 {
-        Slot *slot = CONTAINER_OF(link, Slot, link);
-        usec_t now = clock_steady();
-        Slice text = { NULL, 0 };
-        int r = varlink_stream_feed(&slot->in, bytes, n), k;
-
-        while (r == 0 && (k = varlink_stream_next(&slot->in, &text)) != 0) {
-                r = k < 0 ? -EMSGSIZE : take_reply(slot, text, now);
-                if (r == -EPROTO) {
-                        const LogFields fields = worker_fields(slot->worker, NULL);
-
-                        log_event(&fields, LEVEL_WARNING,
-                                  "worker=%s pid=%d says what is no answer: %.200s",
-                                  slot->worker->name, slot->worker->pid, text.data);
-                }
-        }
-        k = varlink_stream_keep(&slot->in);
-        return r < 0 ? r : k;
+        return slot_hear(CONTAINER_OF(link, Slot, link), bytes, n);
 }
 
 static void on_ended(Link *link, int error)
@@ -664,6 +416,8 @@ void slot_fini(Slot *slot)
         varlink_stream_fini(&slot->in);
         buffer_fini(&slot->out);
 }
+
+/* --- the end of its worker --- */
 
 /* Only the run for whose sake its worker was ended is told so; to the others it was a death. */
 static Outcome outcome_of(const Slot *slot, bool first)

@@ -79,11 +79,26 @@ void slot_recall(Slot *slot, usec_t now);
 /* Somebody wants the end of a job on this slot. */
 void slot_cancel(Slot *slot, Job *job, bool force, usec_t now);
 
+/* Does anybody follow the job's output? NULL: no job. */
+bool slot_is_followed(const Slot *slot, const Job *job);
+
 /* Followers of a job on this slot have come or gone. */
 void slot_look_followed(Slot *slot);
 
 /* The worker is dead: what had begun ends, with a certificate; the rest goes back to the queue. */
 void slot_bury(Slot *slot, usec_t now);
+
+/* The first run of the line is answered: the next one begins, or the slot is idle. */
+void slot_advance(Slot *slot, usec_t now);
+
+/* The worker says something: answers, or what is said before them. Returns 0, or -errno to end the
+ * connection. */
+int slot_hear(Slot *slot, const char *bytes, size_t n);
+
+static inline SlotRun *slot_run(Slot *slot, unsigned i)
+{
+        return &slot->runs[(slot->first + i) % SLOT_MAX_RUNS];
+}
 
 static inline Job *slot_job(const Slot *slot, unsigned i)
 {
