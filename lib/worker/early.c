@@ -40,27 +40,32 @@ void early_note(EarlyCancels *early, const char *id, int attempt, CancelReason r
         if (early->n == early->max)
                 drop(early, 0);
         e = &early->items[early->n++];
+        e->number = atomic_load(&early->noted) + 1;
         (void)snprintf(e->id, sizeof(e->id), "%s", id);
         e->attempt = attempt;
         e->reason = reason;
+        atomic_store(&early->noted, e->number);
         pthread_mutex_unlock(&early->lock);
 }
 
-CancelReason early_take(EarlyCancels *early, const char *id, int attempt)
+CancelReason early_take(EarlyCancels *early, const char *id, int attempt, uint64_t *seen)
 {
         CancelReason reason = CANCEL_NONE;
 
-        if (!early->n)
+        if (atomic_load(&early->noted) == *seen)
                 return CANCEL_NONE;
         pthread_mutex_lock(&early->lock);
         for (unsigned i = early->n; i-- && reason == CANCEL_NONE;) {
                 const EarlyCancel *e = &early->items[i];
 
+                if (e->number <= *seen)
+                        break;
                 if (e->attempt != attempt || strcmp(e->id, id) != 0)
                         continue;
                 reason = e->reason;
                 drop(early, i);
         }
+        *seen = atomic_load(&early->noted);
         pthread_mutex_unlock(&early->lock);
         return reason;
 }

@@ -15,12 +15,13 @@ typedef struct EarlyCancel {
         char id[UUID_TEXT + 1];
         int attempt;
         CancelReason reason;
+        uint64_t number; /* from 1, in the order in which they came */
 } EarlyCancel;
 
 typedef struct EarlyCancels {
         pthread_mutex_t lock;
-        _Atomic unsigned n; /* under the lock for writing; and so are these */
-        unsigned max;
+        _Atomic uint64_t noted; /* the last number; under the lock for writing, and so are these */
+        unsigned n, max;
         EarlyCancel *items; /* the oldest first */
 } EarlyCancels;
 
@@ -30,5 +31,7 @@ void early_fini(EarlyCancels *early);
 
 void early_note(EarlyCancels *early, const char *id, int attempt, CancelReason reason);
 
-/* Why this run is to end; CANCEL_NONE: nothing is noted. It is not noted any more. */
-CancelReason early_take(EarlyCancels *early, const char *id, int attempt);
+/* Why this run is to end; CANCEL_NONE: nothing is noted. It is not noted any more. `seen`: up to
+ * which number the slot has looked, 0 at first. What came before its last run was not for this one:
+ * a run is cancelled when it is the first in line. So those that came too late cost nothing. */
+CancelReason early_take(EarlyCancels *early, const char *id, int attempt, uint64_t *seen);

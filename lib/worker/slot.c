@@ -182,7 +182,7 @@ static void enter(WorkerSlot *s, BroodJob *job)
 
         pthread_mutex_lock(&s->job_lock);
         s->current = job;
-        reason = early_take(&s->worker->early, job->id, job->attempt);
+        reason = early_take(&s->worker->early, job->id, job->attempt, &s->early_seen);
         if (reason != CANCEL_NONE)
                 job_cancel(job, reason);
         pthread_mutex_unlock(&s->job_lock);

@@ -45,11 +45,13 @@ static bool cancel_current(WorkerSlot *s, const char *id, int attempt, CancelRea
 
 static void cancel_attempt(Worker *w, const char *id, int attempt, CancelReason reason)
 {
+        uint64_t none = 0;
+
         early_note(&w->early, id, attempt, reason);
         for (unsigned i = 0; i < w->n_slots; i++) {
                 if (!cancel_current(&w->slots[i], id, attempt, reason))
                         continue;
-                (void)early_take(&w->early, id, attempt); /* it was not */
+                (void)early_take(&w->early, id, attempt, &none); /* it was not */
                 return;
         }
 }

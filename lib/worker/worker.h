@@ -48,7 +48,8 @@ typedef struct WorkerSlot {
         _Atomic usec_t unsent_since; /* under out_lock for writing; 0: nothing waits */
 
         pthread_mutex_t job_lock;
-        BroodJob *current; /* under job_lock */
+        BroodJob *current; /* under job_lock; and so is this */
+        uint64_t early_seen; /* see early_take() */
 } WorkerSlot;
 
 typedef struct Worker {
